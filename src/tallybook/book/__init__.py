@@ -1,0 +1,1 @@
+"""The book: the main database, with closings, daily statistics and slices."""

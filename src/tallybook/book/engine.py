@@ -1,0 +1,135 @@
+"""Opening the book's database: the only place that names a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from tallybook.errors import BookError, UsageError, first_line
+
+BUSY_TIMEOUT_MS = 30_000
+MIGRATION_LOCK = 0x7A11_B00C
+SUPPORTED_BOOKS = ("sqlite:///FILE", "postgresql://USER@HOST/DATABASE")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What differs between the databases that can hold a book."""
+
+    driver: str
+    on_connect: tuple[str, ...]
+    begin_write: str
+    lock_migrations: str | None
+
+
+DIALECTS = {
+    "sqlite": Dialect(
+        driver="sqlite+pysqlite",
+        on_connect=(
+            f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=FULL",
+        ),
+        begin_write="BEGIN IMMEDIATE",
+        lock_migrations=None,
+    ),
+    "postgresql": Dialect(
+        driver="postgresql+psycopg",
+        on_connect=("SET TIME ZONE 'UTC'",),
+        begin_write="BEGIN ISOLATION LEVEL READ COMMITTED",
+        lock_migrations=f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
+    ),
+}
+
+FAULTS = (
+    ("database or disk is full", "The disk that holds the book is full.", "Free some space; nothing was half-written."),
+    ("No space left", "The disk that holds the book is full.", "Free some space; nothing was half-written."),
+    ("readonly database", "The book cannot be written.", "Check the permissions of its file and folder."),
+    ("unable to open database file", "The book cannot be opened.", "Check that its folder exists and can be written."),
+    ("not a database", "The book's file is not a SQLite database.", "Restore it from a backup, or name another with --book."),
+    ("malformed", "The book's file is damaged.", "Restore it from a backup."),
+    ("locked", "The book is locked by another process.", "Try again when it is done."),
+)
+
+
+def parse_book_url(text: str) -> URL:
+    """The book's URL with the driver that we use; a `UsageError` names those supported."""
+    remedy = f"Use one of: {', '.join(SUPPORTED_BOOKS)}."
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise UsageError("The book's URL cannot be read.", remedy) from None
+    name = url.get_backend_name()
+    if name not in DIALECTS or (name == "sqlite" and not url.database):
+        raise UsageError(f"A book cannot be kept in {name!r}.", remedy)
+    return url.set(drivername=DIALECTS[name].driver)
+
+
+def create_engine(url: URL) -> sa.Engine:
+    """An engine whose every transaction begins as the dialect says; a SQLite file's folder is made if missing."""
+    dialect = DIALECTS[url.get_backend_name()]
+    if url.get_backend_name() == "sqlite":
+        _make_folder(Path(str(url.database)).parent)
+    engine = sa.create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite", pool_size=5, max_overflow=20)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        if url.get_backend_name() == "sqlite":
+            connection.isolation_level = None
+        cursor = connection.cursor()
+        for statement in dialect.on_connect:
+            cursor.execute(statement)
+        cursor.close()
+        if url.get_backend_name() != "sqlite":
+            connection.commit()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if url.get_backend_name() == "sqlite":
+            writes = connection.get_execution_options().get("writes", False)
+            connection.exec_driver_sql(dialect.begin_write if writes else "BEGIN")
+
+    return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BookError(f"The folder {folder} cannot be made: {error.strerror}.", "Name another with --home.") from None
+
+
+@contextmanager
+def book_errors() -> Iterator[None]:
+    """Turns the drivers' exceptions into `BookError`s with a remedy."""
+    try:
+        yield
+    except DBAPIError as error:
+        text = str(error.orig)
+        for sign, message, remedy in FAULTS:
+            if sign in text:
+                raise BookError(message, remedy) from error
+        raise BookError(f"The book's database refused: {first_line(error.orig or error)}.", "Check that it is up.") from error
+    except SQLAlchemyError as error:
+        raise BookError(f"The book's database failed: {first_line(error)}.", "Check that it is up and try again.") from error
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction that other writers wait for, committed at the end or rolled back whole."""
+    with book_errors(), engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction that only reads."""
+    with book_errors(), engine.connect() as connection, connection.begin():
+        yield connection

@@ -1,0 +1,61 @@
+"""Applying the book's migrations, once, however many servers start together."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tallybook.book.engine import DIALECTS, reading, writing
+from tallybook.book.schema import book
+from tallybook.days import format_instant
+from tallybook.errors import BookTooNew
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0001"
+KNOWN_REVISIONS = ("0001",)
+
+
+def migrate(engine: sa.Engine, now: datetime) -> None:
+    """Brings the book to this version's schema and gives a new book its identity; does nothing to one that is there.
+
+    Raises `BookTooNew` for a book that a later version has migrated.
+    """
+    with reading(engine) as connection:
+        if _revision(connection) == HEAD:
+            return
+    with writing(engine) as connection:
+        if lock := DIALECTS[engine.dialect.name].lock_migrations:
+            connection.exec_driver_sql(lock)
+        if _revision(connection) != HEAD:
+            _upgrade(connection)
+            _identify(connection, now)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    if revision is not None and revision not in KNOWN_REVISIONS:
+        raise BookTooNew(
+            f"The book was written by a newer tallybook (schema {revision}, this one knows up to {HEAD}).",
+            "Upgrade tallybook, or name another book with --book.",
+        )
+    return revision
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - a tenth of a second that only a new book should pay
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _identify(connection: sa.Connection, now: datetime) -> None:
+    if connection.scalar(sa.select(book.c.book_id)) is None:
+        connection.execute(sa.insert(book).values(id=1, book_id=str(uuid.uuid4()), created_at=format_instant(now)))

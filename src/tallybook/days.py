@@ -1,0 +1,56 @@
+"""UTC days: half-open, 24 hours long, closable five minutes after their end.
+
+A day is a `datetime.date` and always means the UTC day. Instants are timezone-aware datetimes, or whole microseconds
+since the epoch where they are compared with what a database stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from tallybook.errors import UsageError, shorten
+
+CLOSING_GRACE = timedelta(minutes=5)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ONE_DAY = timedelta(days=1)
+
+
+def day_of(instant: datetime) -> date:
+    """The UTC day that an aware instant lies in."""
+    return instant.astimezone(UTC).date()
+
+
+def midnight(day: date) -> datetime:
+    """The first instant of the day."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def epoch_us(instant: datetime) -> int:
+    """Whole microseconds from the epoch to an aware instant; exact, unlike `timestamp()`."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def last_closable(now: datetime) -> date:
+    """The latest day that may be closed at `now`: yesterday from 00:05 UTC on, the day before until then."""
+    return day_of(now - CLOSING_GRACE) - ONE_DAY
+
+
+def days_between(first: date, last: date) -> Iterator[date]:
+    """Every day from first to last, both included; none when first is after last."""
+    return (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+
+
+def parse_day(text: str) -> date:
+    """A day written YYYY-MM-DD; anything else is a `UsageError`."""
+    try:
+        if len(text) == len("YYYY-MM-DD"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise UsageError(f"{shorten(text)!r} is not a day.", "Write days as YYYY-MM-DD, for example 2026-11-22.")
+
+
+def format_instant(instant: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds and `Z`: the one form in which the book keeps instants."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,97 @@
+"""The errors that tallybook raises on purpose.
+
+    TallybookError            the sentence is the message, `remedy` says what to do
+    ├── UsageError            the caller asked for something that cannot be (exit 2, HTTP 400)
+    │   ├── NotClosable       the day is not over
+    │   └── UnknownName       a period, dimension or source that does not exist; lists those that do
+    ├── BookError             the book cannot be opened, read or written
+    │   └── BookTooNew        a newer tallybook has migrated it
+    ├── LogsError             the logs cannot be opened, read or written
+    │   └── LogsBusy          another process holds them, or an import is running
+    ├── UnreadableFile        a file to import cannot be taken as it is
+    └── CloseFailed           a day could not be closed; it stays missing and is tried again
+
+Drivers' exceptions become one of these at the border where the driver is called, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class TallybookError(Exception):
+    """An error whose message is one plain sentence, with a remedy beside it."""
+
+    code = "failed"
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class UsageError(TallybookError):
+    """What was asked for cannot be, whatever the state of the books."""
+
+    code = "usage"
+
+
+class NotClosable(UsageError):
+    """A day that is not over cannot be closed."""
+
+    code = "not_over"
+
+
+class UnknownName(UsageError):
+    """A name that is none of those allowed."""
+
+    code = "unknown_name"
+
+    def __init__(self, kind: str, name: str, allowed: Iterable[str]) -> None:
+        super().__init__(f"There is no {kind} {shorten(name)!r}.", f"Use one of: {', '.join(allowed)}.")
+
+
+class BookError(TallybookError):
+    """The book cannot be opened, read or written."""
+
+    code = "book"
+
+
+class BookTooNew(BookError):
+    """The book was written by a newer tallybook."""
+
+    code = "book_too_new"
+
+
+class LogsError(TallybookError):
+    """The logs cannot be opened, read or written."""
+
+    code = "logs"
+
+
+class LogsBusy(LogsError):
+    """Another process holds the logs, or an import is running."""
+
+    code = "logs_busy"
+
+
+class UnreadableFile(TallybookError):
+    """A file that cannot be imported as it is; nothing of it was stored."""
+
+    code = "unreadable_file"
+
+
+class CloseFailed(TallybookError):
+    """A day could not be closed; nothing of it was written."""
+
+    code = "close_failed"
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """The text, cut to `limit` characters, for quoting foreign input in a message."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a foreign error, for quoting it in ours."""
+    return shorten(next(iter(str(error).strip().splitlines()), type(error).__name__), 300)

@@ -1,0 +1,76 @@
+"""The daily job: chooses the days to be closed, and asks "which are missing?", never "was I called?"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from tallybook.book.ledger import Book
+from tallybook.closing import Outcome, Result, close_days, missing_days
+from tallybook.days import ONE_DAY, days_between, last_closable
+from tallybook.source import Slicing, Source
+
+QUIET = timedelta(minutes=10)
+"""An older missing day is closed by itself only when no record of it has arrived for this long: someone may be filling it."""
+
+
+@dataclass(frozen=True)
+class DailyStatsJob:
+    """Closes days of one or more sources into a book. Every method takes the time from its caller."""
+
+    book: Book
+    sources: Sequence[Source]
+    slicing: Slicing = Slicing()
+
+    def run_once(self, now: datetime, cancelled: Callable[[], bool] = lambda: False) -> list[Result]:
+        """What the scheduler calls: closes every day that is missing and settled, of every source.
+
+        Yesterday is closed from 00:05 UTC on. An older day waits while records for it still arrive, and every day waits
+        while the source is busy, as with an import. Calling it again, late, or from two servers does no harm.
+        """
+        results: list[Result] = []
+        for source in self.sources:
+            if not source.busy():
+                days = [day for day in missing_days(self.book, source, now) if _is_settled(source, day, now)]
+                results += close_days(self.book, source, days, now, self.slicing, cancelled)
+        return results
+
+    def close(self, day: date, now: datetime) -> Iterator[Result]:
+        """Closes one day of every source."""
+        return self.backfill_range(day, day, now)
+
+    def backfill_range(
+        self, start: date, end: date, now: datetime, cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[Result]:
+        """Closes the days from start to end, both included, of every source; a result for each source and day.
+
+        Days that exist are skipped, days that are not over are refused, a day that fails is reported and the others go on.
+        Each source is read once. Stops between two days when `cancelled` says so; what is closed stays closed.
+        """
+        days = list(days_between(start, end))
+        for source in self.sources:
+            yield from close_days(self.book, source, days, now, self.slicing, cancelled)
+            if cancelled():
+                return
+
+    def missing(self, now: datetime) -> dict[str, list[date]]:
+        """The closable days that are not in the book, by source."""
+        return {source.name: missing_days(self.book, source, now) for source in self.sources}
+
+
+def default_day(now: datetime) -> date:
+    """The day that `close` means when none is named: the last that can be closed."""
+    return last_closable(now)
+
+
+def _is_settled(source: Source, day: date, now: datetime) -> bool:
+    if day == (now - ONE_DAY).date():
+        return True
+    arrived_at = source.arrived_at(day)
+    return arrived_at is None or now - arrived_at >= QUIET
+
+
+def failed(results: Sequence[Result]) -> list[Result]:
+    """The results that make a command exit with 1."""
+    return [result for result in results if result.outcome is Outcome.FAILED]

@@ -1,0 +1,1 @@
+"""Our own log database: one DuckDB file, held by one process."""

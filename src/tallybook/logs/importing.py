@@ -1,0 +1,273 @@
+"""Importing files: CSV, JSON lines and Parquet, whole or not at all, and the same file only once."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import duckdb
+import msgspec
+
+from tallybook.days import EPOCH, epoch_us
+from tallybook.errors import UnknownName, UnreadableFile, UsageError, first_line
+from tallybook.logs.fields import FAULT, VALUES, Unit, count_fault_rows
+from tallybook.logs.store import COLUMN_LIST, IS_STORED, LogStore, Progress, note_arrivals
+from tallybook.records import RECORD_FIELDS, conceal_secret
+
+CHUNK = 1 << 20
+SHOWN_FAULTS = 3
+
+
+@dataclass(frozen=True)
+class Format:
+    """How DuckDB opens a kind of file, and how a field is reached in what it then sees, always as text."""
+
+    name: str
+    table: str
+    column: str
+    has_columns: bool
+
+
+FORMATS = {
+    ".csv": Format("CSV", "read_csv({path}, all_varchar = true, header = true, strict_mode = true)", '"{name}"', True),
+    ".jsonl": Format("JSON lines", "read_ndjson_objects({path})", "json ->> '$.{name}'", False),
+    ".parquet": Format("Parquet", "read_parquet({path})", 'CAST("{name}" AS VARCHAR)', True),
+}
+SUFFIXES = {".csv": ".csv", ".jsonl": ".jsonl", ".ndjson": ".jsonl", ".json": ".jsonl", ".parquet": ".parquet"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file's columns become the record's fields: `columns` by --map, `constants` by --set."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
+    unit: Unit = Unit.MS
+    skip_invalid: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (*self.columns, *self.constants):
+            if name not in RECORD_FIELDS:
+                raise UnknownName("field", name, RECORD_FIELDS)
+        if both := set(self.columns) & set(self.constants):
+            raise UsageError(f"{', '.join(sorted(both))} is both mapped and set.", "Give each field one origin.")
+
+    def as_text(self) -> str:
+        """What is remembered of it beside the file's hash."""
+        return msgspec.json.encode({"columns": self.columns, "constants": self.constants, "unit": self.unit}, order="sorted").decode()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a file's records. `already` when the same content was imported before."""
+
+    file: str
+    records: int
+    accepted: int
+    duplicates: int
+    skipped: int = 0
+    already: bool = False
+    unknown: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("file", "records", "accepted", "duplicates", "skipped", "already", "unknown")}
+
+
+def import_files(
+    store: LogStore, files: list[Path], reading: Reading, now: datetime, progress: Progress = lambda _stage, _done: None
+) -> Iterator[Imported]:
+    """Imports the files one after the other, each whole or not at all; no day is closed until the last is in.
+
+    Raises `UnreadableFile` for the first that cannot be taken; those before it stay imported.
+    """
+    with store.importing():
+        for file in files:
+            yield import_file(store, file, reading, now, progress)
+
+
+def import_file(store: LogStore, file: Path, reading: Reading, now: datetime, progress: Progress) -> Imported:
+    """Imports one file in one transaction. The same content again adds nothing, whatever its name."""
+    with _plain_file(file) as plain:
+        progress(f"{file.name}: reading", None)
+        content = _sha256(plain, progress, file.name)
+        with store.writing() as connection:
+            if before := _imported_before(connection, content, file, reading):
+                return before
+            unknown = _load(connection, plain, file, reading, now)
+            progress(f"{file.name}: checking", None)
+            records = _count(connection, "incoming")
+            skipped = _refuse_or_skip(connection, file, reading.skip_invalid)
+            _conceal_keys(connection)
+            progress(f"{file.name}: storing", None)
+            accepted = _store(connection, now)
+            _remember(connection, content, file, reading, records, now)
+    return Imported(str(file), records, accepted, records - skipped - accepted, skipped, unknown=unknown)
+
+
+@contextmanager
+def _plain_file(file: Path) -> Iterator[Path]:
+    """The file itself, or what its .gz holds in a temporary file with the inner suffix."""
+    suffix = _inner_suffix(file)
+    try:
+        if file.suffix.lower() != ".gz":
+            with file.open("rb"):
+                yield file
+            return
+        with tempfile.TemporaryDirectory() as folder, gzip.open(file, "rb") as packed:
+            plain = Path(folder) / f"plain{suffix}"
+            with plain.open("wb") as target:
+                shutil.copyfileobj(cast("BinaryIO", packed), target, CHUNK)
+            yield plain
+    except (OSError, EOFError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+        raise UnreadableFile(f"{file} cannot be read: {reason}.", "Check its path, its permissions and that it is whole.") from error
+
+
+def _inner_suffix(file: Path) -> str:
+    suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() != ".gz"]
+    suffix = SUFFIXES.get(suffixes[-1]) if suffixes else None
+    if suffix is None:
+        raise UnreadableFile(f"{file} is of no kind that can be imported.", f"Use {', '.join(SUFFIXES)}, plain or .gz.")
+    return suffix
+
+
+def _sha256(plain: Path, progress: Progress, name: str) -> str:
+    digest, size, done = hashlib.sha256(), max(plain.stat().st_size, 1), 0
+    with plain.open("rb") as content:
+        while chunk := content.read(CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            progress(f"{name}: reading", done / size)
+    return digest.hexdigest()
+
+
+def _imported_before(connection: duckdb.DuckDBPyConnection, content: str, file: Path, reading: Reading) -> Imported | None:
+    rows = connection.execute("SELECT file, reading, records, imported_at FROM imports WHERE content_sha256 = ?", [content]).fetchall()
+    if not rows:
+        return None
+    name, text, records, imported_at = rows[0]
+    if text != reading.as_text():
+        raise UnreadableFile(
+            f"{file} was imported before, as {name} on {imported_at:%Y-%m-%d}, with other --map or --set.",
+            "Importing it again would count its records twice, so nothing was added.",
+        )
+    return Imported(str(file), records, 0, records, already=True)
+
+
+def _load(connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, reading: Reading, now: datetime) -> tuple[str, ...]:
+    """Reads the file into a temporary table `incoming`, typed, with a fault for each row that cannot be taken."""
+    kind = FORMATS[_inner_suffix(file)]
+    relation = kind.table.format(path="?")
+    try:
+        origins = _origins(connection, plain, file, kind, reading)
+        texts = ", ".join(f"{origin} AS t_{name}" for name, origin in origins.items())
+        values = ", ".join(VALUES[name].format(unit=reading.unit.us_per_unit) + f' AS "{_stored(name)}"' for name in RECORD_FIELDS)
+        limits = {"latest": epoch_us(now + timedelta(minutes=10)), "unit": reading.unit.us_per_unit, "unit_name": reading.unit.value}
+        fault = FAULT.format(**limits)
+        statement = (
+            f"CREATE TEMP TABLE incoming AS SELECT position, {values}, {fault} AS fault FROM "  # noqa: S608 - names from our registry, quoted
+            f"(SELECT row_number() OVER () AS position, {texts} FROM {relation})"
+        )
+        connection.execute("DROP TABLE IF EXISTS incoming")
+        connection.execute(statement, [*reading.constants.values(), str(plain)])
+    except duckdb.Error as error:
+        raise UnreadableFile(f"{file} is not readable {kind.name}: {first_line(error)}", "Nothing was imported.") from error
+    return tuple(name for name, origin in origins.items() if origin == "NULL" and name in ("status_code", "tokens_in", "tokens_out", "latency_ms"))
+
+
+def _stored(name: str) -> str:
+    return "cost_nanousd" if name == "cost_usd" else name
+
+
+def _origins(connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, kind: Format, reading: Reading) -> dict[str, str]:
+    """For each of the record's fields the SQL that yields its text: a column, a constant (as parameter), or NULL."""
+    columns = _columns(connection, plain, kind)
+    origins = {name: "?" for name in reading.constants}
+    for name in RECORD_FIELDS:
+        if name in origins:
+            continue
+        column = reading.columns.get(name, name)
+        if name in reading.columns or not kind.has_columns or column in columns:
+            if kind.has_columns and column not in columns:
+                raise _missing(file, column, columns)
+            origins[name] = kind.column.format(name=column.replace('"', '""').replace("'", "''"))
+        else:
+            origins[name] = "NULL"
+    if origins["created_at"] == "NULL" or origins["model_name"] == "NULL":
+        name = "created_at" if origins["created_at"] == "NULL" else "model_name"
+        raise UnreadableFile(
+            f"{file} has no column {name}; it has {', '.join(columns)}.",
+            f"Say which it is with --map {name}=COLUMN" + (", or --set model_name=NAME." if name == "model_name" else "."),
+        )
+    return origins
+
+
+def _missing(file: Path, column: str, columns: list[str]) -> UnreadableFile:
+    return UnreadableFile(f"{file} has no column {column!r}.", f"It has: {', '.join(columns)}.")
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, plain: Path, kind: Format) -> list[str]:
+    if not kind.has_columns:
+        return []
+    described = connection.execute(f"DESCRIBE SELECT * FROM {kind.table.format(path='?')}", [str(plain)]).fetchall()  # noqa: S608
+    return [row[0] for row in described]
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    count: int = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchall()[0][0]  # noqa: S608 - our own table
+    return count
+
+
+def _refuse_or_skip(connection: duckdb.DuckDBPyConnection, file: Path, skip_invalid: bool) -> int:
+    """Raises `UnreadableFile` with the first faults, or drops the rows that have one and answers how many."""
+    faulty = count_fault_rows(connection)
+    if faulty and not skip_invalid:
+        shown = connection.execute(
+            "SELECT position, fault FROM incoming WHERE fault IS NOT NULL ORDER BY position LIMIT ?", [SHOWN_FAULTS]
+        ).fetchall()
+        listed = "; ".join(f"record {position}: {fault}" for position, fault in shown)
+        total = _count(connection, "incoming")
+        raise UnreadableFile(
+            f"{faulty:,} of {total:,} records in {file} cannot be taken: {listed}.",
+            "Nothing was imported. Mend the file, or give --skip-invalid to import the others.",
+        )
+    connection.execute("DELETE FROM incoming WHERE fault IS NOT NULL")
+    return faulty
+
+
+def _conceal_keys(connection: duckdb.DuckDBPyConnection) -> None:
+    keys = [key for (key,) in connection.execute("SELECT DISTINCT api_key FROM incoming WHERE api_key IS NOT NULL").fetchall()]
+    for key in keys:
+        if (concealed := conceal_secret(key)) != key:
+            connection.execute("UPDATE incoming SET api_key = ? WHERE api_key = ?", [concealed, key])
+
+
+_FIRST_OF_ITS_REQUEST = (
+    "(request_id IS NULL OR row_number() OVER (PARTITION BY request_id, status_code ORDER BY position) = 1)"
+)
+
+
+def _store(connection: duckdb.DuckDBPyConnection, now: datetime) -> int:
+    accepted: int = connection.execute(
+        f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM "  # noqa: S608 - constants
+        f"(SELECT * FROM incoming QUALIFY {_FIRST_OF_ITS_REQUEST}) AS incoming WHERE NOT {IS_STORED} ORDER BY created_at"
+    ).fetchall()[0][0]
+    if accepted:
+        note_arrivals(connection, "incoming", now)
+    connection.execute("DROP TABLE incoming")
+    return accepted
+
+
+def _remember(
+    connection: duckdb.DuckDBPyConnection, content: str, file: Path, reading: Reading, records: int, now: datetime
+) -> None:
+    imported_at = EPOCH.replace(tzinfo=None) + timedelta(microseconds=epoch_us(now))
+    connection.execute("INSERT INTO imports VALUES (?, ?, ?, ?, ?)", [content, file.name, reading.as_text(), records, imported_at])

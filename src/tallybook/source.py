@@ -1,0 +1,40 @@
+"""What closing needs of a source of log records, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from tallybook.content import DayContent
+from tallybook.measures import DEFAULT_DIMENSIONS
+
+DEFAULT_MAX_SLICES = 10_000
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """How finely a day is cut: by which dimensions, and into how many slices before the smallest fold into `(other)`."""
+
+    dimensions: tuple[str, ...] = DEFAULT_DIMENSIONS
+    max_slices_per_day: int = DEFAULT_MAX_SLICES
+
+
+class Source(Protocol):
+    """A set of log records with a name. Faults are raised as `LogsError`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def first_day(self) -> date | None:
+        """The day of the earliest record; None while there is no record."""
+
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Iterator[DayContent]:
+        """The content of each of the consecutive days, in order, all from one read of the source."""
+
+    def arrived_at(self, day: date) -> datetime | None:
+        """When a record of the day last arrived; None where the source cannot tell."""
+
+    def busy(self) -> str | None:
+        """Why no day may be closed at the moment, if so: a day must not be closed half filled."""

@@ -1,0 +1,1 @@
+"""Where sets of log records live, and how each kind of engine reads a day from them."""

@@ -1,0 +1,191 @@
+"""Engines that hold log records: how each runs the aggregate in one snapshot.
+
+DuckDB and PostgreSQL group where the logs are. SQLite sorts to group, which takes three times as long as handing the
+rows over as Arrow to a DuckDB in this process; BENCHMARKS.md has the figures.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import adbc_driver_sqlite.dbapi
+import duckdb
+import ibis
+import psycopg
+import pyarrow as pa
+
+from tallybook import aggregate
+from tallybook.aggregate import RecordTable
+from tallybook.errors import LogsError, first_line
+
+Row = Sequence[Any]
+Groupings = tuple[Iterator[Row], Iterator[Row]]
+FETCH_ROWS = 10_000
+
+
+class Reader(Protocol):
+    """An engine that can read log records."""
+
+    def groupings(
+        self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]
+    ) -> AbstractContextManager[Groupings]:
+        """The rows by bucket and the rows by slice of consecutive days, both in order of day, from one snapshot."""
+
+    def scalar(self, sql: str) -> Any:
+        """The one value of a query that every engine understands."""
+
+    def rows(self, sql: str) -> list[Row]:
+        """The rows of a query that every engine understands."""
+
+
+@contextmanager
+def engine_errors(engine: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turns a driver's exceptions into a `LogsError`."""
+    try:
+        yield
+    except errors as error:
+        raise LogsError(f"{engine} could not read the logs: {first_line(error)}", "Check that they are there and whole.") from error
+
+
+@dataclass(frozen=True)
+class DuckDBReader:
+    """Log records in a DuckDB that this process holds; `connect` gives a connection of the caller's own."""
+
+    connect: Callable[[], duckdb.DuckDBPyConnection]
+
+    @contextmanager
+    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Iterator[Groupings]:
+        by_bucket, by_slice = aggregate.compile_for(aggregate.grouped, table, dimensions, days, "duckdb")
+        with self._session() as connection:
+            connection.execute("BEGIN TRANSACTION")
+            yield duckdb_groupings(connection, by_bucket, by_slice)
+            connection.execute("COMMIT")
+
+    def scalar(self, sql: str) -> Any:
+        return self.rows(sql)[0][0]
+
+    def rows(self, sql: str) -> list[Row]:
+        with self._session() as connection:
+            return connection.execute(sql).fetchall()
+
+    @contextmanager
+    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with engine_errors("DuckDB", duckdb.Error), self.connect() as connection:
+            yield connection
+
+
+def duckdb_groupings(connection: duckdb.DuckDBPyConnection, by_bucket: str, by_slice: str) -> Groupings:
+    """The rows of both statements. Only one of a connection's results can be open, so buckets wait as compact Arrow."""
+    buckets = connection.sql(by_bucket).to_arrow_table()
+    return arrow_rows(buckets), fetched_rows(connection.execute(by_slice))
+
+
+def arrow_rows(table: pa.Table) -> Iterator[Row]:
+    """The table's rows as Python values, a batch at a time."""
+    for batch in table.to_batches(max_chunksize=FETCH_ROWS):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def fetched_rows(cursor: Any) -> Iterator[Row]:
+    """The cursor's rows, a batch at a time."""
+    while batch := cursor.fetchmany(FETCH_ROWS):
+        yield from batch
+
+
+@dataclass(frozen=True)
+class SQLiteReader:
+    """Log records in a SQLite file, opened to read only."""
+
+    path: Path
+    memory_limit: str = "512MB"
+
+    @contextmanager
+    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Iterator[Groupings]:
+        (selected,) = aggregate.compile_for(aggregate.selected_only, table, dimensions, days, "sqlite")
+        with engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error, duckdb.Error), self._desk() as desk:
+            with self._connect() as source, source.cursor(adbc_stmt_kwargs=_BATCHED) as cursor:
+                cursor.execute(_with_witness(selected, table, dimensions))
+                records = cursor.fetch_record_batch()  # noqa: F841 - DuckDB finds it by its name in the statement
+                desk.execute(f"CREATE TEMP TABLE selected AS SELECT * FROM records WHERE day >= 0")
+            yield duckdb_groupings(desk, *_regroup(tuple(desk.table("selected").columns), dimensions))
+
+    def scalar(self, sql: str) -> Any:
+        return self.rows(sql)[0][0]
+
+    def rows(self, sql: str) -> list[Row]:
+        with engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error), self._connect() as source, source.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def _connect(self) -> Any:
+        return adbc_driver_sqlite.dbapi.connect(f"{self.path.absolute().as_uri()}?mode=ro")
+
+    @contextmanager
+    def _desk(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A private DuckDB in memory that spills to a folder of its own."""
+        with tempfile.TemporaryDirectory() as folder, duckdb.connect() as desk:
+            desk.execute(f"SET memory_limit = '{self.memory_limit}'")
+            desk.execute(f"SET temp_directory = '{folder}'")
+            yield desk
+
+
+_BATCHED = {"adbc.sqlite.query.batch_rows": "65536"}
+
+
+def _with_witness(selected: str, table: RecordTable, dimensions: tuple[str, ...]) -> str:
+    """The statement with a first row that has a value in each column.
+
+    SQLite has no column types and the driver takes them from the first rows: a column that is null there and text
+    later would be read wrongly. The witness has day -1 and is left out again.
+    """
+    fields = dict.fromkeys(aggregate.DIMENSION_FIELDS[name] for name in (*dimensions, *aggregate.HISTOGRAM_DIMENSIONS))
+    values = ["-1", *("''" for _ in fields), *("0" for _ in aggregate.MEASURE_FIELDS)]
+    names = ["day", *fields, *aggregate.MEASURE_FIELDS]
+    witness = ", ".join(f'{value} AS "{name}"' for value, name in zip(values, names, strict=True))
+    return f"SELECT {witness} UNION ALL SELECT * FROM ({selected})"
+
+
+def _regroup(columns: tuple[str, ...], dimensions: tuple[str, ...]) -> tuple[str, ...]:
+    types = {name: "string" if name in aggregate.STRING_FIELDS else "int64" for name in columns}
+    expressions = aggregate.grouped_from(ibis.table(types, name="selected"), dimensions)
+    return tuple(str(ibis.to_sql(expression, dialect="duckdb")) for expression in expressions)
+
+
+@dataclass(frozen=True)
+class PostgreSQLReader:
+    """Log records in a PostgreSQL, read in read-only sessions of our own."""
+
+    url: str
+    work_mem: str = "64MB"
+
+    @contextmanager
+    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Iterator[Groupings]:
+        by_bucket, by_slice = aggregate.compile_for(aggregate.grouped, table, dimensions, days, "postgres")
+        with self._session() as connection:
+            with connection.cursor(name="by_bucket") as buckets, connection.cursor(name="by_slice") as slices:
+                yield fetched_rows(buckets.execute(by_bucket)), fetched_rows(slices.execute(by_slice))
+
+    def scalar(self, sql: str) -> Any:
+        return self.rows(sql)[0][0]
+
+    def rows(self, sql: str) -> list[Row]:
+        with self._session() as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    @contextmanager
+    def _session(self) -> Iterator[psycopg.Connection[Any]]:
+        with engine_errors("PostgreSQL", psycopg.Error), psycopg.connect(self.url, options=self._options) as connection:
+            connection.read_only = True
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            yield connection
+
+    @cached_property
+    def _options(self) -> str:
+        return f"-c work_mem={self.work_mem} -c TimeZone=UTC"

@@ -1,0 +1,72 @@
+"""A source that is a table of log records in some engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from tallybook.aggregate import NO_LATENCY, RecordTable
+from tallybook.content import DayContent, build_content
+from tallybook.days import EPOCH
+from tallybook.source import Slicing
+from tallybook.sources.readers import Reader, Row
+
+_FIRST_INSTANT = {
+    "timestamp": lambda value: value.date(),
+    "text": lambda value: date.fromisoformat(value[:10]),
+    "epoch_s": lambda value: (EPOCH + timedelta(seconds=value)).date(),
+    "epoch_ms": lambda value: (EPOCH + timedelta(milliseconds=value)).date(),
+    "epoch_us": lambda value: (EPOCH + timedelta(microseconds=value)).date(),
+}
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Log records in one table, read where they lie."""
+
+    name: str
+    table: RecordTable
+    reader: Reader
+
+    def first_day(self) -> date | None:
+        value = self.reader.scalar(f'SELECT MIN(created_at) FROM "{self.table.name}"')  # noqa: S608 - our own table's name
+        return None if value is None else _FIRST_INSTANT[self.table.time](value)
+
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Iterator[DayContent]:
+        with self.reader.groupings(self.table, slicing.dimensions, days) as (buckets, slices):
+            yield from zip_days(days, slicing, buckets, slices)
+
+    def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
+        return None
+
+    def busy(self) -> str | None:
+        return None
+
+
+def zip_days(
+    days: Sequence[date], slicing: Slicing, buckets: Iterator[Row], slices: Iterator[Row]
+) -> Iterator[DayContent]:
+    """Walks both groupings, each in order of day, side by side, and builds the content of each day in turn."""
+    buckets_by_day, slices_by_day = _DayGroups(buckets), _DayGroups(slices)
+    for index, day in enumerate(days):
+        bucket_rows = [(*row[1:-2], None if row[-2] == NO_LATENCY else row[-2], row[-1]) for row in buckets_by_day.take(index)]
+        slice_rows = [row[1:] for row in slices_by_day.take(index)]
+        yield build_content(day, slicing.dimensions, slice_rows, bucket_rows, slicing.max_slices_per_day)
+
+
+class _DayGroups:
+    """Hands out the rows of each day as it comes; a day without rows has none."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._groups = groupby(rows, key=lambda row: int(row[0]))
+        self._next: tuple[int, Iterator[Any]] | None = next(self._groups, None)
+
+    def take(self, index: int) -> list[Row]:
+        if self._next is None or self._next[0] != index:
+            return []
+        rows = list(self._next[1])
+        self._next = next(self._groups, None)
+        return rows
