@@ -75,10 +75,10 @@ def staircase(value: ir.Value, bounds: Sequence[Any], steps: Sequence[Any]) -> A
 
 def bucket_expression(latency_ms: ir.IntegerValue) -> ir.IntegerValue:
     """`histogram.bucket_of` as a CASE on constants; `NO_LATENCY` where the latency is unknown."""
-    steps = [latency_ms]
-    for shift in range(1, len(SHIFT_BOUNDS_MS) + 1):
-        steps.append(ibis.literal(shift << PRECISION_BITS) + (latency_ms >> shift))
-    return staircase(latency_ms, SHIFT_BOUNDS_MS, steps).fill_null(NO_LATENCY)
+    shifted = (
+        ibis.literal(shift << PRECISION_BITS) + (latency_ms >> shift) for shift in range(1, len(SHIFT_BOUNDS_MS) + 1)
+    )
+    return staircase(latency_ms, SHIFT_BOUNDS_MS, [latency_ms, *shifted]).fill_null(NO_LATENCY)
 
 
 def select_days(records: ir.Table, table: RecordTable, dimensions: Sequence[str], days: Sequence[date]) -> ir.Table:
@@ -135,7 +135,11 @@ and the window's real literals are put in their place."""
 
 @lru_cache(maxsize=64)
 def _compile(
-    statement: Callable[..., tuple[ir.Table, ...]], table: RecordTable, dimensions: tuple[str, ...], count: int, dialect: str
+    statement: Callable[..., tuple[ir.Table, ...]],
+    table: RecordTable,
+    dimensions: tuple[str, ...],
+    count: int,
+    dialect: str,
 ) -> tuple[str, ...]:
     days = [PLACEHOLDER_DAY + offset * ONE_DAY for offset in range(count)]
     return tuple(str(ibis.to_sql(expression, dialect=dialect)) for expression in statement(table, dimensions, days))

@@ -88,12 +88,12 @@ def close_days(
     """
     closed = {closing.day: closing for closing in book.closings(source.name, min(days), max(days))} if days else {}
     first_day = first_known_day(book, source)
-    for is_open, run in groupby(days, key=lambda day: _judge(source, day, now, closed, first_day) is None):
-        run_days = list(run)
+    judged = ((day, _judge(source, day, now, closed, first_day)) for day in days)
+    for is_open, run in groupby(judged, key=lambda entry: entry[1] is None):
         if is_open:
-            yield from _close_open_days(book, source, run_days, now, slicing, cancelled)
+            yield from _close_open_days(book, source, [day for day, _ in run], now, slicing, cancelled)
         else:
-            yield from filter(None, (_judge(source, day, now, closed, first_day) for day in run_days))
+            yield from (result for _, result in run if result)
         if cancelled():
             return
 
@@ -121,10 +121,9 @@ def _judge(
     if day in closed:
         return _existing(closed[day])
     if first_day is None or day < first_day:
-        reason = "before the source's first record"
-        return _log_result(Result(source.name, day, Outcome.SKIPPED, reason=reason))
-    if reason := source.busy():
-        return _log_result(Result(source.name, day, Outcome.FAILED, reason=reason))
+        return _log_result(Result(source.name, day, Outcome.SKIPPED, reason="before the source's first record"))
+    if busy := source.busy():
+        return _log_result(Result(source.name, day, Outcome.FAILED, reason=busy))
     return None
 
 
@@ -169,20 +168,27 @@ def _close_one_by_one(
 def _close_chunk(book: Book, source: Source, days: list[date], now: datetime, slicing: Slicing) -> Iterator[Result]:
     """Closes consecutive days from one read; stops with `failed` at the first that fails."""
     day = days[0]
+    contents = source.contents(days, slicing)
     try:
-        for day, content in zip(days, source.contents(days, slicing), strict=True):
-            yield close_day(book, source, day, now, content)
+        for day in days:
+            yield close_day(book, source, day, now, next(contents))
     except TallybookError as error:
         yield _log_result(Result(source.name, day, Outcome.FAILED, reason=error.message))
-    except Exception as error:  # noqa: BLE001 - a day must never take the others down; the log has the traceback
+    except Exception as error:
         log.exception("day failed unexpectedly", extra={"source": source.name, "date": str(day)})
         yield Result(source.name, day, Outcome.FAILED, reason=first_line(error))
+    finally:
+        contents.close()
 
 
 def _log_result(result: Result, content: DayContent | None = None) -> Result:
     facts: dict[str, Any] = {"source": result.source, "date": result.day.isoformat()}
     if content is not None:
-        facts |= {"requests": result.requests, "tokens_in": content.totals[TOKENS_IN], "tokens_out": content.totals[TOKENS_OUT]}
+        facts |= {
+            "requests": result.requests,
+            "tokens_in": content.totals[TOKENS_IN],
+            "tokens_out": content.totals[TOKENS_OUT],
+        }
         log.info("day %s", result.outcome, extra=facts)
     elif result.outcome is Outcome.FAILED:
         log.warning("day failed", extra={**facts, "error": result.reason})

@@ -134,12 +134,14 @@ def _check_agreement(day: date, totals: Totals, histograms: dict[Key, Histogram]
     latencies = sum(histogram.total(counts) for counts in histograms.values())
     if counted != totals[REQUESTS] or latencies != totals[LATENCY_COUNT]:
         raise CloseFailed(
-            f"The source changed while {day} was being read: {totals[REQUESTS]} records in the slices, {counted} in the histograms.",
+            f"The source changed while {day} was read: {totals[REQUESTS]} records by slice, {counted} by bucket.",
             "It stays open and is tried again.",
         )
     for name, value in zip(MEASURE_NAMES, totals, strict=True):
         if abs(value) > MAX_TOTAL:
-            raise CloseFailed(f"The total {name} of {day} is {value}, beyond 64 bits.", "Look for absurd values in the source.")
+            raise CloseFailed(
+                f"The total {name} of {day} is {value}, beyond 64 bits.", "Look for absurd values in the source."
+            )
 
 
 def top_models(dimensions: tuple[str, ...], slices: Iterable[Slice]) -> tuple[TopModel, ...]:

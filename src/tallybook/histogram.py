@@ -64,7 +64,7 @@ def total(histogram: Iterable[Sequence[int]]) -> int:
 
 
 def percentile(histogram: Histogram, percent: int) -> int | None:
-    """The nearest-rank percentile, ⌈percent · n / 100⌉-th smallest value, decoded to its bucket's midpoint; None of nothing."""
+    """The nearest-rank percentile, the ⌈percent · n / 100⌉-th smallest value, as its bucket's midpoint."""
     rank = -(-total(histogram) * percent // 100)
     if rank == 0:
         return None

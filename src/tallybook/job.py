@@ -9,10 +9,10 @@ from datetime import date, datetime, timedelta
 from tallybook.book.ledger import Book
 from tallybook.closing import Outcome, Result, close_days, missing_days
 from tallybook.days import ONE_DAY, days_between, last_closable
-from tallybook.source import Slicing, Source
+from tallybook.source import DEFAULT_SLICING, Slicing, Source
 
 QUIET = timedelta(minutes=10)
-"""An older missing day is closed by itself only when no record of it has arrived for this long: someone may be filling it."""
+"""An older missing day is closed by itself only when none of its records has arrived for this long."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class DailyStatsJob:
 
     book: Book
     sources: Sequence[Source]
-    slicing: Slicing = Slicing()
+    slicing: Slicing = DEFAULT_SLICING
 
     def run_once(self, now: datetime, cancelled: Callable[[], bool] = lambda: False) -> list[Result]:
         """What the scheduler calls: closes every day that is missing and settled, of every source.
@@ -45,7 +45,7 @@ class DailyStatsJob:
     ) -> Iterator[Result]:
         """Closes the days from start to end, both included, of every source; a result for each source and day.
 
-        Days that exist are skipped, days that are not over are refused, a day that fails is reported and the others go on.
+        Days that exist are skipped, days that are not over refused; a day that fails is reported and the others go on.
         Each source is read once. Stops between two days when `cancelled` says so; what is closed stays closed.
         """
         days = list(days_between(start, end))

@@ -22,7 +22,7 @@ from tallybook.errors import shorten
 from tallybook.histogram import MAX_LATENCY_MS
 
 MAX_COUNT = 1_000_000_000
-"""Tokens in one request. Nine billion such records still add up within 64 bits, so a stored record can always be closed."""
+"""Tokens in one request. Nine billion such records add up within 64 bits, so what is stored can always be closed."""
 MAX_TEXT = 512
 MAX_COST_USD = 1_000_000
 NANOUSD_PER_USD = 1_000_000_000
@@ -84,7 +84,7 @@ class Unacceptable(ValueError):
 
 
 def read_instant(value: int | str) -> datetime:
-    """The instant of a `created_at`; digits beyond the microsecond are cut off, so that no record moves to another day."""
+    """The instant of a `created_at`; digits beyond the microsecond are cut off, never rounded into another day."""
     if isinstance(value, int):
         return _from_epoch_ms(value)
     try:
@@ -113,7 +113,9 @@ def read_cost(value: Decimal) -> int:
     return round(value * NANOUSD_PER_USD)
 
 
-_SECRET = re.compile(r"(?:Bearer\s|sk-|pk-|rk-|xai-|gsk_|hf_|AIza|AKIA|ya29\.|eyJ|ghp_|r8_|pplx-|nvapi-)\S{8,}", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?:Bearer\s|sk-|pk-|rk-|xai-|gsk_|hf_|AIza|AKIA|ya29\.|eyJ|ghp_|r8_|pplx-|nvapi-)\S{8,}", re.IGNORECASE
+)
 _RANDOM = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[A-Za-z0-9_\-]{32,}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -121,8 +123,8 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 def conceal_secret(api_key: str) -> str:
     """The key as it may be stored: a fingerprint if it looks like a secret, else unchanged.
 
-    A key looks like a secret when it begins as the providers' keys do, or is a long run of letters and digits. A SHA-256
-    in hex is kept as it is: a gateway has already made the fingerprint.
+    A key looks like a secret when it begins as the providers' keys do, or is a long run of letters and digits. A
+    SHA-256 in hex is kept as it is: a gateway has already made the fingerprint.
     """
     if _HASH.fullmatch(api_key) or not (_SECRET.match(api_key) or _RANDOM.fullmatch(api_key)):
         return api_key
@@ -132,13 +134,17 @@ def conceal_secret(api_key: str) -> str:
 def _subset(part: str, whole: str) -> Callable[[LogRecord], str | None]:
     def rule(record: LogRecord) -> str | None:
         low, high = getattr(record, part), getattr(record, whole)
-        return f"{part} {low} is more than {whole} {high}" if low is not None and high is not None and low > high else None
+        return (
+            f"{part} {low} is more than {whole} {high}" if low is not None and high is not None and low > high else None
+        )
 
     return rule
 
 
 def _no_nul(record: LogRecord) -> str | None:
-    return next((f"{name} holds a NUL character" for name in TEXT_FIELDS if "\0" in (getattr(record, name) or "")), None)
+    return next(
+        (f"{name} holds a NUL character" for name in TEXT_FIELDS if "\0" in (getattr(record, name) or "")), None
+    )
 
 
 RULES = (_subset("tokens_cached", "tokens_in"), _subset("tokens_reasoning", "tokens_out"), _no_nul)
@@ -153,7 +159,9 @@ def stored_row(record: LogRecord, now: datetime) -> StoredRow:
     if created_at > now + FUTURE_TOLERANCE:
         raise Unacceptable("created_at is more than 10 minutes ahead of this server's clock")
     if created_at < EARLIEST:
-        raise Unacceptable(f"created_at {created_at.isoformat()} is before {EARLIEST.year}; numbers are epoch milliseconds")
+        raise Unacceptable(
+            f"created_at {created_at.isoformat()} is before {EARLIEST.year}; numbers are epoch milliseconds"
+        )
     if reason := next(filter(None, (rule(record) for rule in RULES)), None):
         raise Unacceptable(reason)
     concealed = None if record.api_key is None else conceal_secret(record.api_key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -15,10 +15,13 @@ DEFAULT_MAX_SLICES = 10_000
 
 @dataclass(frozen=True)
 class Slicing:
-    """How finely a day is cut: by which dimensions, and into how many slices before the smallest fold into `(other)`."""
+    """How a day is cut: by which dimensions, into how many slices before the smallest fold into `(other)`."""
 
     dimensions: tuple[str, ...] = DEFAULT_DIMENSIONS
     max_slices_per_day: int = DEFAULT_MAX_SLICES
+
+
+DEFAULT_SLICING = Slicing()
 
 
 class Source(Protocol):
@@ -30,7 +33,7 @@ class Source(Protocol):
     def first_day(self) -> date | None:
         """The day of the earliest record; None while there is no record."""
 
-    def contents(self, days: Sequence[date], slicing: Slicing) -> Iterator[DayContent]:
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         """The content of each of the consecutive days, in order, all from one read of the source."""
 
     def arrived_at(self, day: date) -> datetime | None:

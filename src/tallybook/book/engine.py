@@ -53,7 +53,11 @@ FAULTS = (
     ("No space left", "The disk that holds the book is full.", "Free some space; nothing was half-written."),
     ("readonly database", "The book cannot be written.", "Check the permissions of its file and folder."),
     ("unable to open database file", "The book cannot be opened.", "Check that its folder exists and can be written."),
-    ("not a database", "The book's file is not a SQLite database.", "Restore it from a backup, or name another with --book."),
+    (
+        "not a database",
+        "The book's file is not a SQLite database.",
+        "Restore it from a backup, or name another with --book.",
+    ),
     ("malformed", "The book's file is damaged.", "Restore it from a backup."),
     ("locked", "The book is locked by another process.", "Try again when it is done."),
 )
@@ -72,10 +76,10 @@ def parse_book_url(text: str) -> URL:
     return url.set(drivername=DIALECTS[name].driver)
 
 
-def create_engine(url: URL) -> sa.Engine:
-    """An engine whose every transaction begins as the dialect says; a SQLite file's folder is made if missing."""
+def create_engine(url: URL, make_folder: bool = True) -> sa.Engine:
+    """An engine whose every transaction begins as the dialect says; a SQLite file's folder is made if wanted."""
     dialect = DIALECTS[url.get_backend_name()]
-    if url.get_backend_name() == "sqlite":
+    if url.get_backend_name() == "sqlite" and make_folder:
         _make_folder(Path(str(url.database)).parent)
     engine = sa.create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite", pool_size=5, max_overflow=20)
 
@@ -116,9 +120,13 @@ def book_errors() -> Iterator[None]:
         for sign, message, remedy in FAULTS:
             if sign in text:
                 raise BookError(message, remedy) from error
-        raise BookError(f"The book's database refused: {first_line(error.orig or error)}.", "Check that it is up.") from error
+        raise BookError(
+            f"The book's database refused: {first_line(error.orig or error)}.", "Check that it is up."
+        ) from error
     except SQLAlchemyError as error:
-        raise BookError(f"The book's database failed: {first_line(error)}.", "Check that it is up and try again.") from error
+        raise BookError(
+            f"The book's database failed: {first_line(error)}.", "Check that it is up and try again."
+        ) from error
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from tallybook.book.migrate import migrate
 from tallybook.book.schema import adjustments, book, closings, daily_histograms, daily_slices, daily_stats
 from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel
 from tallybook.days import format_instant
-from tallybook.digest import PAYLOAD_VERSION, canonical_bytes, chain_link, digest_day, genesis
+from tallybook.digest import PAYLOAD_VERSION, canonical_bytes, chain_link, digest_day, genesis, safe_integers
 from tallybook.histogram import Histogram
 from tallybook.measures import MEASURE_NAMES, Totals
 
@@ -38,6 +38,10 @@ class Closing:
     prev_chain: str
     closed_at: str
     chain: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        fields = {**asdict(self), "day": self.day.isoformat(), "fingerprint": msgspec.json.decode(self.fingerprint)}
+        return {name: safe_integers(value) for name, value in fields.items()}
 
     def link(self) -> str:
         """What `chain` must be: the hash of every other field, `prev_chain` among them."""
@@ -68,19 +72,25 @@ class DailyStat:
 class Book:
     """An open book. Thread-safe; every method is one transaction and raises `BookError` for the database's faults."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, on_append: Callable[[Closing], None]) -> None:
         self._engine = engine
+        self._on_append = on_append
 
     @classmethod
-    def open(cls, url: str, now: datetime) -> Book:
-        """Opens the book at `url`, making it or migrating it first where needed."""
-        engine = create_engine(parse_book_url(url))
+    def open(
+        cls, url: str, now: datetime, on_append: Callable[[Closing], None] = lambda _: None, must_exist: bool = False
+    ) -> Book:
+        """Opens the book at `url`, making it first, unless it `must_exist`, and migrating it where needed.
+
+        `on_append` is told of every new closing, once it is committed.
+        """
+        engine = create_engine(parse_book_url(url), make_folder=not must_exist)
         try:
-            migrate(engine, now)
+            migrate(engine, now, must_exist)
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine)
+        return cls(engine, on_append)
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -98,17 +108,23 @@ class Book:
         digest = digest_day(content)
         try:
             with writing(self._engine) as connection:
-                return self._append(connection, source, content, digest, now)
+                closing = self._append(connection, source, content, digest, now)
         except Exception as error:
             if isinstance(error.__cause__, IntegrityError) and (existing := self.closing(source, content.day)):
                 raise AlreadyClosed(existing) from None
             raise
+        self._on_append(closing)
+        return closing
 
-    def _append(self, connection: sa.Connection, source: str, content: DayContent, digest: str, now: datetime) -> Closing:
+    def _append(
+        self, connection: sa.Connection, source: str, content: DayContent, digest: str, now: datetime
+    ) -> Closing:
         book_id = connection.scalar(sa.select(book.c.book_id).with_for_update())
         if existing := _one_closing(connection, source, content.day):
             raise AlreadyClosed(existing)
-        head = connection.execute(sa.select(closings.c.seq, closings.c.chain).order_by(closings.c.seq.desc()).limit(1)).first()
+        head = connection.execute(
+            sa.select(closings.c.seq, closings.c.chain).order_by(closings.c.seq.desc()).limit(1)
+        ).first()
         seq, prev_chain = (head.seq + 1, head.chain) if head else (1, genesis(str(book_id)))
         closing = _new_closing(seq, prev_chain, source, content, digest, now)
         connection.execute(sa.insert(closings), {**asdict(closing), "day": closing.day.isoformat()})
@@ -176,12 +192,14 @@ class Book:
     def histograms(self, source: str, first: date, last: date) -> list[tuple[str, str | None, str | None, Histogram]]:
         """(day, provider, model, counts) for every histogram of the days."""
         table = daily_histograms
-        query = _range(sa.select(table.c.date, table.c.provider, table.c.model, table.c.histogram), table, source, first, last)
+        query = _range(
+            sa.select(table.c.date, table.c.provider, table.c.model, table.c.histogram), table, source, first, last
+        )
         with reading(self._engine) as connection:
             return [(row.date, row.provider, row.model, _histogram(row.histogram)) for row in connection.execute(query)]
 
     def contents(self) -> Iterator[tuple[Closing, DayContent, sa.Row[Any] | None]]:
-        """Every closing in order, with the day's content as its rows now say, and the row of `daily_stats` if there is one."""
+        """Every closing in order, with the day's content as its rows now say, and its row of `daily_stats`."""
         for closing in self.closings():
             with reading(self._engine) as connection:
                 yield closing, *_read_content(connection, closing)
@@ -191,7 +209,11 @@ class Book:
         found = []
         with reading(self._engine) as connection:
             for table in (daily_stats, daily_slices, daily_histograms):
-                owner = (closings.c.source == table.c.source) & (closings.c.day == table.c.date) & (closings.c.state == "closed")
+                owner = (
+                    (closings.c.source == table.c.source)
+                    & (closings.c.day == table.c.date)
+                    & (closings.c.state == "closed")
+                )
                 query = sa.select(table.c.source, table.c.date).where(~sa.exists().where(owner)).distinct()
                 found += [(table.name, row.source, row.date) for row in connection.execute(query)]
         return found
@@ -206,9 +228,7 @@ class Book:
             return connection.scalar(query) or 0
 
 
-def _new_closing(
-    seq: int, prev_chain: str, source: str, content: DayContent, digest: str, now: datetime
-) -> Closing:
+def _new_closing(seq: int, prev_chain: str, source: str, content: DayContent, digest: str, now: datetime) -> Closing:
     fingerprint = {name: content.totals[MEASURE_NAMES.index(name)] for name in FINGERPRINT_MEASURES}
     closing = Closing(
         seq=seq,

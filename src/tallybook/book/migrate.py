@@ -11,18 +11,21 @@ import sqlalchemy as sa
 from tallybook.book.engine import DIALECTS, reading, writing
 from tallybook.book.schema import book
 from tallybook.days import format_instant
-from tallybook.errors import BookTooNew
+from tallybook.errors import BookError, BookTooNew
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
 KNOWN_REVISIONS = ("0001",)
 
 
-def migrate(engine: sa.Engine, now: datetime) -> None:
+def migrate(engine: sa.Engine, now: datetime, must_exist: bool = False) -> None:
     """Brings the book to this version's schema and gives a new book its identity; does nothing to one that is there.
 
-    Raises `BookTooNew` for a book that a later version has migrated.
+    Raises `BookTooNew` for a book that a later version has migrated, and `BookError` for none at all that `must_exist`.
     """
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if must_exist and file and not Path(file).exists():
+        raise BookError(f"There is no book at {file}.", "Close a day first, or name another with --home or --book.")
     with reading(engine) as connection:
         if _revision(connection) == HEAD:
             return

@@ -11,7 +11,11 @@ from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Tab
 from tallybook.measures import DIMENSION_NAMES, MEASURE_NAMES
 
 metadata = MetaData(
-    naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s", "ix": "ix_%(column_0_N_label)s"}
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(column_0_N_label)s",
+    }
 )
 
 DAY = String(10)

@@ -53,7 +53,9 @@ class Collector:
             if self._closed:
                 raise LogsBusy("The server is stopping.", "Send the batch again to the next one.")
             if self._waiting_rows and self._waiting_rows + len(rows) > MAX_WAITING_ROWS:
-                raise LogsBusy("More records are waiting than can be stored at once.", "Send the batch again in a second.")
+                raise LogsBusy(
+                    "More records are waiting than can be stored at once.", "Send the batch again in a second."
+                )
             self._waiting_rows += len(rows)
             delivery = _Delivery(rows, now)
             self._deliveries.put(delivery)

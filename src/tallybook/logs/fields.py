@@ -38,7 +38,8 @@ _INSTANT_US = (
 
 
 def _whole(name: str) -> str:
-    return f"CASE WHEN regexp_matches(t_{name}, '{_WHOLE}') THEN TRY_CAST(regexp_extract(t_{name}, '[0-9]+') AS BIGINT) END"
+    digits = f"regexp_extract(t_{name}, '[0-9]+')"
+    return f"CASE WHEN regexp_matches(t_{name}, '{_WHOLE}') THEN TRY_CAST({digits} AS BIGINT) END"
 
 
 _COST = "TRY_CAST(t_cost_usd AS DECIMAL(38, 18))"
@@ -68,8 +69,14 @@ _CASES = (
         f"{_INSTANT_US} IS NULL",
         f"{_quoted('created_at')}is not a time; write it as RFC 3339 or as a number with --time-unit s, ms or us'",
     ),
-    (f"{_INSTANT_US} < {epoch_us(EARLIEST)}", f"{_quoted('created_at')}is before {EARLIEST.year}; numbers are read as {{unit_name}}, see --time-unit'"),
-    (f"{_INSTANT_US} > {{latest}}", f"{_quoted('created_at')}is more than 10 minutes ahead; numbers are read as {{unit_name}}, see --time-unit'"),
+    (
+        f"{_INSTANT_US} < {epoch_us(EARLIEST)}",
+        f"{_quoted('created_at')}is before {EARLIEST.year}; numbers are read as {{unit_name}}, see --time-unit'",
+    ),
+    (
+        f"{_INSTANT_US} > {{latest}}",
+        f"{_quoted('created_at')}is more than 10 minutes ahead; numbers are read as {{unit_name}}, see --time-unit'",
+    ),
     ("NULLIF(t_model_name, '') IS NULL", "'model_name is missing'"),
     *((f"length(t_{name}) > {MAX_TEXT}", f"'{name} is longer than {MAX_TEXT} characters'") for name in TEXT_FIELDS),
     *((f"contains(t_{name}, chr(0))", f"'{name} holds a NUL character'") for name in TEXT_FIELDS),
@@ -78,7 +85,10 @@ _CASES = (
         f"{_quoted('status_code')}is not a whole number from 0 to 999'",
     ),
     *(
-        (f"{_given(name)} AND COALESCE({_whole(name)} > {limit}, true)", f"{_quoted(name)}is not a whole number from 0 to {limit}'")
+        (
+            f"{_given(name)} AND COALESCE({_whole(name)} > {limit}, true)",
+            f"{_quoted(name)}is not a whole number from 0 to {limit}'",
+        )
         for names, limit in ((COUNT_FIELDS, MAX_COUNT), (DURATION_FIELDS, MAX_LATENCY_MS))
         for name in names
     ),

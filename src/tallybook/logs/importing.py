@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, cast
 import duckdb
 import msgspec
 
-from tallybook.days import EPOCH, epoch_us
+from tallybook.days import epoch_us
 from tallybook.errors import UnknownName, UnreadableFile, UsageError, first_line
 from tallybook.logs.fields import FAULT, VALUES, Unit, count_fault_rows
-from tallybook.logs.store import COLUMN_LIST, IS_STORED, LogStore, Progress, note_arrivals
+from tallybook.logs.store import COLUMN_LIST, IS_STORED, LogStore, Progress, naive_utc, note_arrivals
 from tallybook.records import RECORD_FIELDS, conceal_secret
 
 CHUNK = 1 << 20
@@ -38,7 +38,7 @@ class Format:
 
 FORMATS = {
     ".csv": Format("CSV", "read_csv({path}, all_varchar = true, header = true, strict_mode = true)", '"{name}"', True),
-    ".jsonl": Format("JSON lines", "read_ndjson_objects({path})", "json ->> '$.{name}'", False),
+    ".jsonl": Format("JSON lines", "read_json_objects({path}, format = 'auto')", "json ->> '$.{name}'", False),
     ".parquet": Format("Parquet", "read_parquet({path})", 'CAST("{name}" AS VARCHAR)', True),
 }
 SUFFIXES = {".csv": ".csv", ".jsonl": ".jsonl", ".ndjson": ".jsonl", ".json": ".jsonl", ".parquet": ".parquet"}
@@ -62,7 +62,9 @@ class Reading:
 
     def as_text(self) -> str:
         """What is remembered of it beside the file's hash."""
-        return msgspec.json.encode({"columns": self.columns, "constants": self.constants, "unit": self.unit}, order="sorted").decode()
+        return msgspec.json.encode(
+            {"columns": self.columns, "constants": self.constants, "unit": self.unit}, order="sorted"
+        ).decode()
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ class Imported:
     unknown: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("file", "records", "accepted", "duplicates", "skipped", "already", "unknown")}
+        return {
+            name: getattr(self, name)
+            for name in ("file", "records", "accepted", "duplicates", "skipped", "already", "unknown")
+        }
 
 
 def import_files(
@@ -128,7 +133,9 @@ def _plain_file(file: Path) -> Iterator[Path]:
             yield plain
     except (OSError, EOFError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
-        raise UnreadableFile(f"{file} cannot be read: {reason}.", "Check its path, its permissions and that it is whole.") from error
+        raise UnreadableFile(
+            f"{file} cannot be read: {reason}.", "Check its path, its permissions and that it is whole."
+        ) from error
 
 
 def _inner_suffix(file: Path) -> str:
@@ -149,8 +156,12 @@ def _sha256(plain: Path, progress: Progress, name: str) -> str:
     return digest.hexdigest()
 
 
-def _imported_before(connection: duckdb.DuckDBPyConnection, content: str, file: Path, reading: Reading) -> Imported | None:
-    rows = connection.execute("SELECT file, reading, records, imported_at FROM imports WHERE content_sha256 = ?", [content]).fetchall()
+def _imported_before(
+    connection: duckdb.DuckDBPyConnection, content: str, file: Path, reading: Reading
+) -> Imported | None:
+    rows = connection.execute(
+        "SELECT file, reading, records, imported_at FROM imports WHERE content_sha256 = ?", [content]
+    ).fetchall()
     if not rows:
         return None
     name, text, records, imported_at = rows[0]
@@ -162,15 +173,23 @@ def _imported_before(connection: duckdb.DuckDBPyConnection, content: str, file: 
     return Imported(str(file), records, 0, records, already=True)
 
 
-def _load(connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, reading: Reading, now: datetime) -> tuple[str, ...]:
+def _load(
+    connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, reading: Reading, now: datetime
+) -> tuple[str, ...]:
     """Reads the file into a temporary table `incoming`, typed, with a fault for each row that cannot be taken."""
     kind = FORMATS[_inner_suffix(file)]
     relation = kind.table.format(path="?")
     try:
         origins = _origins(connection, plain, file, kind, reading)
         texts = ", ".join(f"{origin} AS t_{name}" for name, origin in origins.items())
-        values = ", ".join(VALUES[name].format(unit=reading.unit.us_per_unit) + f' AS "{_stored(name)}"' for name in RECORD_FIELDS)
-        limits = {"latest": epoch_us(now + timedelta(minutes=10)), "unit": reading.unit.us_per_unit, "unit_name": reading.unit.value}
+        values = ", ".join(
+            VALUES[name].format(unit=reading.unit.us_per_unit) + f' AS "{_stored(name)}"' for name in RECORD_FIELDS
+        )
+        limits = {
+            "latest": epoch_us(now + timedelta(minutes=10)),
+            "unit": reading.unit.us_per_unit,
+            "unit_name": reading.unit.value,
+        }
         fault = FAULT.format(**limits)
         statement = (
             f"CREATE TEMP TABLE incoming AS SELECT position, {values}, {fault} AS fault FROM "  # noqa: S608 - names from our registry, quoted
@@ -179,18 +198,26 @@ def _load(connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, readin
         connection.execute("DROP TABLE IF EXISTS incoming")
         connection.execute(statement, [*reading.constants.values(), str(plain)])
     except duckdb.Error as error:
-        raise UnreadableFile(f"{file} is not readable {kind.name}: {first_line(error)}", "Nothing was imported.") from error
-    return tuple(name for name, origin in origins.items() if origin == "NULL" and name in ("status_code", "tokens_in", "tokens_out", "latency_ms"))
+        raise UnreadableFile(
+            f"{file} is not readable {kind.name}: {first_line(error)}", "Nothing was imported."
+        ) from error
+    return tuple(
+        name
+        for name, origin in origins.items()
+        if origin == "NULL" and name in ("status_code", "tokens_in", "tokens_out", "latency_ms")
+    )
 
 
 def _stored(name: str) -> str:
     return "cost_nanousd" if name == "cost_usd" else name
 
 
-def _origins(connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, kind: Format, reading: Reading) -> dict[str, str]:
+def _origins(
+    connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, kind: Format, reading: Reading
+) -> dict[str, str]:
     """For each of the record's fields the SQL that yields its text: a column, a constant (as parameter), or NULL."""
     columns = _columns(connection, plain, kind)
-    origins = {name: "?" for name in reading.constants}
+    origins = dict.fromkeys(reading.constants, "?")
     for name in RECORD_FIELDS:
         if name in origins:
             continue
@@ -205,7 +232,8 @@ def _origins(connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, kin
         name = "created_at" if origins["created_at"] == "NULL" else "model_name"
         raise UnreadableFile(
             f"{file} has no column {name}; it has {', '.join(columns)}.",
-            f"Say which it is with --map {name}=COLUMN" + (", or --set model_name=NAME." if name == "model_name" else "."),
+            f"Say which it is with --map {name}=COLUMN"
+            + (", or --set model_name=NAME." if name == "model_name" else "."),
         )
     return origins
 
@@ -244,7 +272,10 @@ def _refuse_or_skip(connection: duckdb.DuckDBPyConnection, file: Path, skip_inva
 
 
 def _conceal_keys(connection: duckdb.DuckDBPyConnection) -> None:
-    keys = [key for (key,) in connection.execute("SELECT DISTINCT api_key FROM incoming WHERE api_key IS NOT NULL").fetchall()]
+    keys = [
+        key
+        for (key,) in connection.execute("SELECT DISTINCT api_key FROM incoming WHERE api_key IS NOT NULL").fetchall()
+    ]
     for key in keys:
         if (concealed := conceal_secret(key)) != key:
             connection.execute("UPDATE incoming SET api_key = ? WHERE api_key = ?", [concealed, key])
@@ -258,7 +289,8 @@ _FIRST_OF_ITS_REQUEST = (
 def _store(connection: duckdb.DuckDBPyConnection, now: datetime) -> int:
     accepted: int = connection.execute(
         f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM "  # noqa: S608 - constants
-        f"(SELECT * FROM incoming QUALIFY {_FIRST_OF_ITS_REQUEST}) AS incoming WHERE NOT {IS_STORED} ORDER BY created_at"
+        f"(SELECT * FROM incoming QUALIFY {_FIRST_OF_ITS_REQUEST}) AS incoming "
+        f"WHERE NOT {IS_STORED} ORDER BY created_at"
     ).fetchall()[0][0]
     if accepted:
         note_arrivals(connection, "incoming", now)
@@ -269,5 +301,5 @@ def _store(connection: duckdb.DuckDBPyConnection, now: datetime) -> int:
 def _remember(
     connection: duckdb.DuckDBPyConnection, content: str, file: Path, reading: Reading, records: int, now: datetime
 ) -> None:
-    imported_at = EPOCH.replace(tzinfo=None) + timedelta(microseconds=epoch_us(now))
-    connection.execute("INSERT INTO imports VALUES (?, ?, ?, ?, ?)", [content, file.name, reading.as_text(), records, imported_at])
+    row = [content, file.name, reading.as_text(), records, naive_utc(now)]
+    connection.execute("INSERT INTO imports VALUES (?, ?, ?, ?, ?)", row)

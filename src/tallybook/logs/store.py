@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from tallybook.content import DayContent
-from tallybook.days import EPOCH, epoch_us, midnight
+from tallybook.days import EPOCH, midnight
 from tallybook.errors import LogsBusy, LogsError, UsageError, first_line
 from tallybook.records import STORED_FIELDS, TEXT_FIELDS, StoredRow
-from tallybook.source import Slicing
+from tallybook.source import Slicing, Source
 
 LOCAL = "local"
 SUPPORTED_LOGS = ("duckdb:///FILE",)
@@ -45,15 +44,21 @@ SCHEMA = (
     "INSERT INTO log_format SELECT {format} WHERE NOT EXISTS (FROM log_format)",
     "CREATE TABLE IF NOT EXISTS log_records ({columns})",
     "CREATE TABLE IF NOT EXISTS arrivals (day DATE PRIMARY KEY, arrived_at TIMESTAMP NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS imports "
-    "(content_sha256 VARCHAR PRIMARY KEY, file VARCHAR NOT NULL, reading VARCHAR NOT NULL, records BIGINT NOT NULL, imported_at TIMESTAMP NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS imports (
+        content_sha256 VARCHAR PRIMARY KEY, file VARCHAR NOT NULL, reading VARCHAR NOT NULL,
+        records BIGINT NOT NULL, imported_at TIMESTAMP NOT NULL)""",
 )
 
 FAULTS = (
     ("Conflicting lock", LogsBusy, "Another process holds the logs.", "Stop it, or let it finish, and try again."),
     ("No space left", LogsError, "The disk that holds the logs is full.", "Free some space; nothing was half-written."),
     ("Permission denied", LogsError, "The logs cannot be written.", "Check the permissions of their file and folder."),
-    ("not a valid DuckDB", LogsError, "The logs' file is not a DuckDB database.", "Restore it, or name another with --logs."),
+    (
+        "not a valid DuckDB",
+        LogsError,
+        "The logs' file is not a DuckDB database.",
+        "Restore it, or name another with --logs.",
+    ),
     ("newer version", LogsError, "The logs were written by a newer DuckDB.", "Upgrade tallybook."),
 )
 
@@ -89,7 +94,7 @@ class Appended:
 
 
 class LogStore:
-    """The open log database, and as such the source named `local`. Thread-safe: writers take turns, readers do not wait."""
+    """The open log database, and as such the source named `local`. Thread-safe: writers take turns, readers do not."""
 
     name = LOCAL
 
@@ -106,7 +111,9 @@ class LogStore:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 connection = duckdb.connect(path)
             except OSError as error:
-                raise LogsError(f"The logs at {path} cannot be opened: {error.strerror}.", "Name others with --logs.") from error
+                raise LogsError(
+                    f"The logs at {path} cannot be opened: {error.strerror}.", "Name others with --logs."
+                ) from error
             connection.execute("SET TimeZone = 'UTC'")
             _create(connection, path)
         return cls(connection)
@@ -162,17 +169,17 @@ class LogStore:
             (first,) = connection.execute("SELECT MIN(created_at) FROM log_records").fetchall()[0]
         return first.date() if first else None
 
-    def contents(self, days: Sequence[date], slicing: Slicing) -> Iterator[DayContent]:
-        return self._table().contents(days, slicing)
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
+        yield from self._table().contents(days, slicing)
 
-    def _table(self) -> Any:
+    def _table(self) -> Source:
         from tallybook.sources.own import own_table  # noqa: PLC0415 - Ibis takes half a second to import, and not every command reads
 
         return own_table(self.connect)
 
     def counts(self) -> dict[date, int]:
         """How many records there now are on each day that has any."""
-        query = f"SELECT epoch_us(created_at) // {DAY_US} AS day, COUNT(*) FROM log_records GROUP BY day ORDER BY day"
+        query = f"SELECT epoch_us(created_at) // {DAY_US} AS day, COUNT(*) FROM log_records GROUP BY day ORDER BY day"  # noqa: S608 - constants
         with logs_errors(), self.connect() as connection:
             return {(EPOCH + timedelta(days=day)).date(): count for day, count in connection.execute(query).fetchall()}
 
@@ -183,6 +190,18 @@ class LogStore:
 
     def busy(self) -> str | None:
         return "an import is running" if self._importing else None
+
+    def note_import(self, content: str, records: int, now: datetime) -> None:
+        """Remembers something that was brought in whole, by a name of its own."""
+        with self.writing() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO imports VALUES (?, ?, '', ?, ?)", [content, content, records, naive_utc(now)]
+            )
+
+    def holds_import(self, content: str) -> bool:
+        """Whether `note_import` was ever called with the name."""
+        with logs_errors(), self.connect() as connection:
+            return bool(connection.execute("SELECT 1 FROM imports WHERE content_sha256 = ?", [content]).fetchall())
 
     def delete_days(self, days: Sequence[date]) -> int:
         """Deletes every record of the days; answers how many there were."""
@@ -233,14 +252,20 @@ IS_STORED = (
 _STORED_ALREADY = f"SELECT position FROM incoming WHERE {IS_STORED}"  # noqa: S608 - constants
 _APPEND = f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM incoming WHERE NOT {IS_STORED}"  # noqa: S608
 _ARRIVALS = (
-    "INSERT INTO arrivals SELECT DISTINCT CAST(epoch_ms(epoch_us(created_at) // {day_us} * 86400000) AS DATE), CAST(? AS TIMESTAMP) "
+    "INSERT INTO arrivals "
+    "SELECT DISTINCT CAST(epoch_ms(epoch_us(created_at) // {day_us} * 86400000) AS DATE), CAST(? AS TIMESTAMP) "
     "FROM {table} ON CONFLICT (day) DO UPDATE SET arrived_at = excluded.arrived_at"
 )
 
 
+def naive_utc(instant: datetime) -> datetime:
+    """The instant as DuckDB's TIMESTAMP has it: in UTC, without saying so."""
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
+
 def note_arrivals(connection: duckdb.DuckDBPyConnection, table: str, now: datetime) -> None:
     """Remembers for each day of the table's records that one arrived now."""
-    connection.execute(_ARRIVALS.format(day_us=DAY_US, table=table), [EPOCH.replace(tzinfo=None) + timedelta(microseconds=epoch_us(now))])
+    connection.execute(_ARRIVALS.format(day_us=DAY_US, table=table), [naive_utc(now)])
 
 
 Progress = Callable[[str, float | None], None]

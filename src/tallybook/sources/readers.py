@@ -22,8 +22,9 @@ import psycopg
 import pyarrow as pa
 
 from tallybook import aggregate
-from tallybook.aggregate import RecordTable
+from tallybook.aggregate import STRING_FIELDS, RecordTable
 from tallybook.errors import LogsError, first_line
+from tallybook.measures import DIMENSION_FIELDS, HISTOGRAM_DIMENSIONS, MEASURE_FIELDS
 
 Row = Sequence[Any]
 Groupings = tuple[Iterator[Row], Iterator[Row]]
@@ -41,7 +42,7 @@ class Reader(Protocol):
     def scalar(self, sql: str) -> Any:
         """The one value of a query that every engine understands."""
 
-    def rows(self, sql: str) -> list[Row]:
+    def rows(self, sql: str) -> Sequence[Row]:
         """The rows of a query that every engine understands."""
 
 
@@ -51,7 +52,9 @@ def engine_errors(engine: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise LogsError(f"{engine} could not read the logs: {first_line(error)}", "Check that they are there and whole.") from error
+        raise LogsError(
+            f"{engine} could not read the logs: {first_line(error)}", "Check that they are there and whole."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class DuckDBReader:
     def scalar(self, sql: str) -> Any:
         return self.rows(sql)[0][0]
 
-    def rows(self, sql: str) -> list[Row]:
+    def rows(self, sql: str) -> Sequence[Row]:
         with self._session() as connection:
             return connection.execute(sql).fetchall()
 
@@ -111,16 +114,20 @@ class SQLiteReader:
         (selected,) = aggregate.compile_for(aggregate.selected_only, table, dimensions, days, "sqlite")
         with engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error, duckdb.Error), self._desk() as desk:
             with self._connect() as source, source.cursor(adbc_stmt_kwargs=_BATCHED) as cursor:
-                cursor.execute(_with_witness(selected, table, dimensions))
+                cursor.execute(_with_witness(selected, dimensions))
                 records = cursor.fetch_record_batch()  # noqa: F841 - DuckDB finds it by its name in the statement
-                desk.execute(f"CREATE TEMP TABLE selected AS SELECT * FROM records WHERE day >= 0")
+                desk.execute("CREATE TEMP TABLE selected AS SELECT * FROM records WHERE day >= 0")
             yield duckdb_groupings(desk, *_regroup(tuple(desk.table("selected").columns), dimensions))
 
     def scalar(self, sql: str) -> Any:
         return self.rows(sql)[0][0]
 
-    def rows(self, sql: str) -> list[Row]:
-        with engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error), self._connect() as source, source.cursor() as cursor:
+    def rows(self, sql: str) -> Sequence[Row]:
+        with (
+            engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error),
+            self._connect() as source,
+            source.cursor() as cursor,
+        ):
             cursor.execute(sql)
             return list(cursor.fetchall())
 
@@ -139,21 +146,21 @@ class SQLiteReader:
 _BATCHED = {"adbc.sqlite.query.batch_rows": "65536"}
 
 
-def _with_witness(selected: str, table: RecordTable, dimensions: tuple[str, ...]) -> str:
+def _with_witness(selected: str, dimensions: tuple[str, ...]) -> str:
     """The statement with a first row that has a value in each column.
 
     SQLite has no column types and the driver takes them from the first rows: a column that is null there and text
     later would be read wrongly. The witness has day -1 and is left out again.
     """
-    fields = dict.fromkeys(aggregate.DIMENSION_FIELDS[name] for name in (*dimensions, *aggregate.HISTOGRAM_DIMENSIONS))
-    values = ["-1", *("''" for _ in fields), *("0" for _ in aggregate.MEASURE_FIELDS)]
-    names = ["day", *fields, *aggregate.MEASURE_FIELDS]
+    fields = dict.fromkeys(DIMENSION_FIELDS[name] for name in (*dimensions, *HISTOGRAM_DIMENSIONS))
+    values = ["-1", *("''" for _ in fields), *("0" for _ in MEASURE_FIELDS)]
+    names = ["day", *fields, *MEASURE_FIELDS]
     witness = ", ".join(f'{value} AS "{name}"' for value, name in zip(values, names, strict=True))
-    return f"SELECT {witness} UNION ALL SELECT * FROM ({selected})"
+    return f"SELECT {witness} UNION ALL SELECT * FROM ({selected})"  # noqa: S608 - made of our own statement
 
 
 def _regroup(columns: tuple[str, ...], dimensions: tuple[str, ...]) -> tuple[str, ...]:
-    types = {name: "string" if name in aggregate.STRING_FIELDS else "int64" for name in columns}
+    types = {name: "string" if name in STRING_FIELDS else "int64" for name in columns}
     expressions = aggregate.grouped_from(ibis.table(types, name="selected"), dimensions)
     return tuple(str(ibis.to_sql(expression, dialect="duckdb")) for expression in expressions)
 
@@ -168,14 +175,17 @@ class PostgreSQLReader:
     @contextmanager
     def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Iterator[Groupings]:
         by_bucket, by_slice = aggregate.compile_for(aggregate.grouped, table, dimensions, days, "postgres")
-        with self._session() as connection:
-            with connection.cursor(name="by_bucket") as buckets, connection.cursor(name="by_slice") as slices:
-                yield fetched_rows(buckets.execute(by_bucket)), fetched_rows(slices.execute(by_slice))
+        with (
+            self._session() as connection,
+            connection.cursor(name="by_bucket") as buckets,
+            connection.cursor(name="by_slice") as slices,
+        ):
+            yield fetched_rows(buckets.execute(by_bucket)), fetched_rows(slices.execute(by_slice))
 
     def scalar(self, sql: str) -> Any:
         return self.rows(sql)[0][0]
 
-    def rows(self, sql: str) -> list[Row]:
+    def rows(self, sql: str) -> Sequence[Row]:
         with self._session() as connection:
             return connection.execute(sql.encode()).fetchall()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -14,7 +14,7 @@ from tallybook.days import EPOCH
 from tallybook.source import Slicing
 from tallybook.sources.readers import Reader, Row
 
-_FIRST_INSTANT = {
+_DAY_OF_VALUE: dict[str, Callable[[Any], date]] = {
     "timestamp": lambda value: value.date(),
     "text": lambda value: date.fromisoformat(value[:10]),
     "epoch_s": lambda value: (EPOCH + timedelta(seconds=value)).date(),
@@ -33,9 +33,9 @@ class TableSource:
 
     def first_day(self) -> date | None:
         value = self.reader.scalar(f'SELECT MIN(created_at) FROM "{self.table.name}"')  # noqa: S608 - our own table's name
-        return None if value is None else _FIRST_INSTANT[self.table.time](value)
+        return None if value is None else _DAY_OF_VALUE[self.table.time](value)
 
-    def contents(self, days: Sequence[date], slicing: Slicing) -> Iterator[DayContent]:
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         with self.reader.groupings(self.table, slicing.dimensions, days) as (buckets, slices):
             yield from zip_days(days, slicing, buckets, slices)
 
@@ -52,7 +52,9 @@ def zip_days(
     """Walks both groupings, each in order of day, side by side, and builds the content of each day in turn."""
     buckets_by_day, slices_by_day = _DayGroups(buckets), _DayGroups(slices)
     for index, day in enumerate(days):
-        bucket_rows = [(*row[1:-2], None if row[-2] == NO_LATENCY else row[-2], row[-1]) for row in buckets_by_day.take(index)]
+        bucket_rows = [
+            (*row[1:-2], None if row[-2] == NO_LATENCY else row[-2], row[-1]) for row in buckets_by_day.take(index)
+        ]
         slice_rows = [row[1:] for row in slices_by_day.take(index)]
         yield build_content(day, slicing.dimensions, slice_rows, bucket_rows, slicing.max_slices_per_day)
 

@@ -7,10 +7,25 @@ revision = "0001"
 down_revision = None
 
 MEASURES = (
-    "requests success failed status_count tokens_in tokens_in_count tokens_out tokens_out_count tokens_cached "
-    "tokens_cached_count tokens_reasoning tokens_reasoning_count latency_sum_ms latency_count ttft_sum_ms ttft_count "
-    "cost_nanousd priced_requests"
-).split()
+    "requests",
+    "success",
+    "failed",
+    "status_count",
+    "tokens_in",
+    "tokens_in_count",
+    "tokens_out",
+    "tokens_out_count",
+    "tokens_cached",
+    "tokens_cached_count",
+    "tokens_reasoning",
+    "tokens_reasoning_count",
+    "latency_sum_ms",
+    "latency_count",
+    "ttft_sum_ms",
+    "ttft_count",
+    "cost_nanousd",
+    "priced_requests",
+)
 DIMENSIONS = ("model", "provider", "team", "api_key", "user", "operation", "error_type")
 
 

@@ -1,0 +1,44 @@
+# One command each, on a machine with nothing but Python 3.11+ and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+HOME_FOLDER ?= ./tallybook-data
+WORKERS ?= auto
+
+.PHONY: run demo test lint types check bench bench-quick clean
+
+run: $(READY) ## set everything up and serve on http://127.0.0.1:8787
+	$(BIN)/tallybook --home $(HOME_FOLDER) serve
+
+demo: $(READY) ## fill ./tallybook-demo with synthetic traffic and show it
+	$(BIN)/tallybook --home ./tallybook-demo demo
+	$(BIN)/tallybook --home ./tallybook-demo stats last30d
+
+test: $(READY) ## set everything up and run the tests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test ## what CI calls
+
+bench: $(READY) ## print the benchmark tables (about 20 minutes)
+	$(BIN)/python -m bench
+
+bench-quick: $(READY) ## the same on a hundredth of the records: does it run?
+	$(BIN)/python -m bench --quick
+
+clean: ## remove what the other targets made, but no data
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tallybook needs Python 3.11 or newer; name one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $(READY)

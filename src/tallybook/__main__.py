@@ -1,0 +1,5 @@
+"""`python -m tallybook`."""
+
+from tallybook.cli import main
+
+main()

@@ -1,0 +1,60 @@
+"""The command border: words in, one sentence or a table out, an exit code by the contract."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from tallybook import __version__
+from tallybook.cli.common import with_settings
+from tallybook.cli.days import backfill, close, reconcile, verify
+from tallybook.cli.logs import demo, import_, prune
+from tallybook.cli.reading import stats, status
+from tallybook.cli.serving import serve
+from tallybook.errors import TallybookError, UsageError
+
+DONE, FAILED, REFUSED = 0, 1, 2
+REFUSING_CODES = {"usage", "unknown_name", "not_over"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tallybook")
+@with_settings
+def tallybook() -> None:
+    """Keep the daily books of LLM API traffic.
+
+    Collect the request logs of LLM gateways, close every UTC day once into an immutable daily statistic, and read any
+    range from closed days. Start with `tallybook demo`, then `tallybook serve`.
+    """
+
+
+for command in (serve, import_, close, backfill, stats, status, verify, reconcile, prune, demo):
+    tallybook.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command and exits: 0 done, 1 failed or a fault found, 2 wrong usage or refused."""
+    try:
+        code = tallybook.main(arguments, prog_name="tallybook", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = REFUSED
+    except click.ClickException as error:
+        code = _say(error.format_message(), "See `tallybook --help`.", REFUSED)
+    except (KeyboardInterrupt, click.Abort):
+        code = _say("Stopped.", "What was done is kept; run the command again to go on.", FAILED)
+    except TallybookError as error:
+        refused = isinstance(error, UsageError) or error.code in REFUSING_CODES
+        code = _say(error.message, error.remedy, REFUSED if refused else FAILED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = DONE
+    sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _say(message: str, remedy: str, code: int) -> int:
+    click.echo(f"tallybook: {' '.join(part for part in (message, remedy) if part)}", err=True)
+    return code

@@ -1,0 +1,48 @@
+"""Commands that read the book."""
+
+from __future__ import annotations
+
+import click
+
+from tallybook.cli import tables
+from tallybook.cli.common import json_flag, out, perform, print_json, with_settings
+from tallybook.errors import UsageError
+from tallybook.measures import DIMENSION_NAMES
+
+
+@click.command()
+@click.argument("period")
+@click.option("--by", metavar="DIMENSION", help=f"Break the period down by {', '.join(DIMENSION_NAMES)}.")
+@click.option("--source", metavar="NAME", help="One source; all if not given.")
+@click.option("--basis", metavar="B", default="adjusted", help="adjusted (the default) or original.")
+@click.option("--live", is_flag=True, help="Add today, from the logs.")
+@json_flag
+@click.option("--csv", "as_csv", is_flag=True, help="Print the days, or with --by its rows, as CSV.")
+@with_settings
+def stats(period: str, by: str | None, source: str | None, basis: str, live: bool, as_json: bool, as_csv: bool) -> None:
+    """Show the statistics of PERIOD.
+
+    PERIOD is today, yesterday, last7d, last30d, last90d, week, month, year, all, a day, or FROM..TO. All but today are
+    answered from closed days, however many records there were.
+    """
+    if as_json and as_csv:
+        raise UsageError("Both --json and --csv are given.", "Give one of them.")
+    answer = perform("stats", {"period": period, "by": by, "source": source, "basis": basis, "live": live})
+    if as_json:
+        print_json(answer)
+    elif as_csv:
+        click.echo(tables.as_csv(answer), nl=False)
+    else:
+        tables.print_stats(out, answer)
+
+
+@click.command()
+@json_flag
+@with_settings
+def status(as_json: bool) -> None:
+    """Show how each source stands: first day, closed through, missing days, drift, what is safe to prune."""
+    answer = perform("status", {})
+    if as_json:
+        print_json(answer)
+    else:
+        tables.print_status(out, answer)

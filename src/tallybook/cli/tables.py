@@ -1,0 +1,343 @@
+"""What commands print for people: tables that fit a terminal, unknown told apart from nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+Row = dict[str, Any]
+UNKNOWN = "[dim]\N{EN DASH}[/]"
+SHOWN_ROWS = 20
+BAR_WIDTH = 8
+STATE_STYLES = {"closed": "green", "zero": "cyan", "missing": "bold red", "open": "yellow", "before": "dim"}
+OUTCOME_STYLES = {
+    "closed": "green",
+    "zero": "cyan",
+    "exists": "dim",
+    "skipped": "dim",
+    "refused": "yellow",
+    "failed": "bold red",
+}
+
+
+def number(value: int | str | None) -> str:
+    """A whole number with thousands apart; numbers beyond 2^53 come as text."""
+    return UNKNOWN if value is None else f"{int(value):,}"
+
+
+def short(value: int | str | None) -> str:
+    """A whole number in at most six signs, for columns."""
+    if value is None:
+        return UNKNOWN
+    whole = int(value)
+    for limit, divisor, unit in _SCALES:
+        if abs(whole) < limit:
+            return f"{whole:,}" if divisor == 1 else f"{whole / divisor:.3g}{unit}"
+    return f"{whole / 10**15:,.0f}P"
+
+
+_SCALES = (
+    (100_000, 1, ""),
+    (10**6 - 500, 10**3, "k"),
+    (10**9 - 5 * 10**5, 10**6, "M"),
+    (10**12 - 5 * 10**8, 10**9, "G"),
+    (10**15, 10**12, "T"),
+)
+
+
+def milliseconds(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.0f}ms" if value < 1_000 else f"{value / 1000:,.3g}s"
+
+
+def dollars(value: str | None) -> str:
+    return UNKNOWN if value is None else f"${float(value):,.2f}"
+
+
+def share(part: Any, whole: Any) -> str:
+    return UNKNOWN if not int(whole or 0) else f"{100 * int(part) / int(whole):.2f} %"
+
+
+def name_of(value: str | None) -> str:
+    """A model's, team's or key's name as plain text, cut where it would break the table."""
+    if value is None:
+        return UNKNOWN
+    clean = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in value)
+    return escape(clean if len(clean) <= 28 else f"{clean[:27]}…")
+
+
+def _bar(value: int, largest: int) -> Text:
+    eighths = round(BAR_WIDTH * 8 * value / largest) if largest else 0
+    full, rest = divmod(eighths, 8)
+    return Text("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else ""), style="blue")
+
+
+def _table(*columns: str, left: int = 1) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=0, show_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(
+            column, justify="left" if place < left or not column else "right", no_wrap=place > 0, overflow="ellipsis"
+        )
+    return table
+
+
+def print_stats(console: Console, answer: Row) -> None:
+    """The period's figures, its days or rows, and the top models."""
+    days = ", ".join(f"{count} {state}" for state, count in answer["days"].items() if count) or "no days"
+    console.print(f"[bold]{answer['period']}[/]  {answer['from']} to {answer['to']} UTC  [dim]{days}[/]")
+    console.print()
+    console.print(_totals(answer["totals"]))
+    console.print()
+    if answer["days"]["missing"]:
+        console.print(
+            f"[bold red]{answer['days']['missing']} closable days are missing[/]: `tallybook status` names them."
+        )
+    if "by" in answer:
+        console.print(_by_table(answer["by"]))
+        _print_rest(console, answer["by"]["rows"], answer["by"]["dimension"])
+        return
+    console.print(_series_table(answer["series"]))
+    if any(not answer["totals"][name] for name in ("status_count", "latency_count", "priced_requests")):
+        console.print("[dim]\N{EN DASH} is unknown, not zero[/]")
+    if answer["top_models"]:
+        console.print()
+        console.print(_top_table(answer["top_models"], answer["totals"]))
+
+
+def _totals(totals: Row) -> Table:
+    grid = Table.grid(padding=(0, 3))
+    known = totals["status_count"]
+    figures = (
+        ("requests", number(totals["requests"])),
+        ("success", share(totals["success"], known)),
+        ("tokens in", short(_known(totals, "tokens_in"))),
+        ("tokens out", short(_known(totals, "tokens_out"))),
+        ("cost", dollars(totals["cost_usd"])),
+        ("p50", milliseconds(totals["latency_p50_ms"])),
+        ("p95", milliseconds(totals["latency_p95_ms"])),
+        ("p99", milliseconds(totals["latency_p99_ms"])),
+    )
+    grid.add_row(*(f"[dim]{label}[/]" for label, _ in figures))
+    grid.add_row(*(f"[bold]{value}[/]" for _, value in figures))
+    return grid
+
+
+def _known(row: Row, name: str) -> Any:
+    """A sum, or None where there were requests but none of them told the value."""
+    return row[name] if row[f"{name}_count"] or not row["requests"] else None
+
+
+def _failed(row: Row) -> Any:
+    return row["failed"] if row["status_count"] or not row["requests"] else None
+
+
+FIGURES: dict[str, Callable[[Row], str]] = {
+    "requests": lambda row: number(row["requests"]),
+    "failed": lambda row: short(_failed(row)),
+    "in": lambda row: short(_known(row, "tokens_in")),
+    "out": lambda row: short(_known(row, "tokens_out")),
+    "cost": lambda row: dollars(row["cost_usd"]),
+    "p50": lambda row: milliseconds(row["latency_p50_ms"]),
+    "p95": lambda row: milliseconds(row["latency_p95_ms"]),
+}
+
+
+def _shown_figures(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """The columns of figures that at least one row knows."""
+    return {name: figure for name, figure in FIGURES.items() if any(figure(row) != UNKNOWN for row in rows)}
+
+
+def _series_table(series: Sequence[Row]) -> Table:
+    figures = _shown_figures([row for row in series if row["requests"]])
+    table = _table("day", "state", "", *figures, left=3)
+    largest = max((int(row["requests"]) for row in series), default=0)
+    for row in series:
+        state = Text(row["state"], style=STATE_STYLES[row["state"]])
+        cells = [figure(row) for figure in figures.values()] if row["requests"] else [""] * len(figures)
+        table.add_row(row["date"], state, _bar(int(row["requests"]), largest), *cells)
+    return table
+
+
+def _by_table(by: Row) -> Table:
+    rows = by["rows"][:SHOWN_ROWS]
+    figures = _shown_figures(rows)
+    table = _table(by["dimension"], "", *figures, left=2)
+    largest = max((int(row["requests"]) for row in rows), default=0)
+    for row in rows:
+        table.add_row(
+            name_of(row["value"]), _bar(int(row["requests"]), largest), *(figure(row) for figure in figures.values())
+        )
+    return table
+
+
+def _print_rest(console: Console, rows: Sequence[Row], dimension: str) -> None:
+    if len(rows) > SHOWN_ROWS:
+        console.print(f"[dim]and {len(rows) - SHOWN_ROWS} more; --json and --csv have them all[/]")
+    if not rows:
+        console.print(f"[dim]No requests, so nothing by {dimension}.[/]")
+
+
+def _top_table(models: Sequence[Row], totals: Row) -> Table:
+    table = _table("top models", "requests", "share", "tokens")
+    for top in models:
+        table.add_row(
+            name_of(top["model"]),
+            number(top["requests"]),
+            share(top["requests"], totals["requests"]),
+            short(top["tokens"]),
+        )
+    return table
+
+
+def as_csv(answer: Row) -> str:
+    """The days of the period, or with `by` its rows, as CSV; unknown is empty."""
+    rows = answer["by"]["rows"] if "by" in answer else answer["series"]
+    fallback = ["value" if "by" in answer else "date", *answer["totals"]]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else fallback, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet would run as a formula is quoted."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+
+
+def print_status(console: Console, answer: Row) -> None:
+    """Each source and how it stands."""
+    if not answer["sources"]:
+        console.print(
+            "No records yet. Send some to POST /v1/log-records, `tallybook import` a file, or try `tallybook demo`."
+        )
+        return
+    for source in answer["sources"]:
+        label = "  [magenta]synthetic demo traffic[/]" if source["synthetic"] else ""
+        console.print(f"[bold]{escape(source['source'])}[/]{label}")
+        grid = Table.grid(padding=(0, 2))
+        for name, value in _status_rows(source):
+            grid.add_row(f"  [dim]{name}[/]", value)
+        console.print(grid)
+    console.print(f"[dim]{answer['closings']} closings in the book[/]")
+
+
+def _status_rows(source: Row) -> list[tuple[str, str]]:
+    drift = ", ".join(f"{entry['day']} {entry['requests']:+,}" for entry in source["drift"][:5])
+    return [
+        ("first day", source["first_day"] or "none"),
+        ("closed through", source["closed_through"] or "[yellow]nothing yet[/]"),
+        ("days", f"{source['days_closed']} closed, {source['days_zero']} zero"),
+        ("missing", f"[bold red]{_days(source['missing'])}[/]" if source["missing"] else "none"),
+        ("drift", f"[yellow]{drift} requests since closing[/]" if drift else "none"),
+        ("records in logs", number(source["records_in_logs"])),
+        ("safe to prune", f"before {source['safe_to_prune_before']}" if source["safe_to_prune_before"] else "nothing"),
+    ]
+
+
+def _days(days: Sequence[str]) -> str:
+    return ", ".join(days) if len(days) <= 5 else f"{len(days)} days, {days[0]} to {days[-1]}"
+
+
+class ResultPrinter:
+    """Prints each closed day as it comes; `exists` and `skipped` are only counted."""
+
+    COUNTED = ("exists", "skipped")
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._counts: dict[str, int] = {}
+        self._shown = 0
+
+    def __call__(self, result: Row) -> None:
+        outcome = result["outcome"]
+        self._counts[outcome] = self._counts.get(outcome, 0) + 1
+        if outcome in self.COUNTED and self._counts[outcome] > 1:
+            return
+        self._shown += 1
+        detail = escape(result.get("reason") or "")
+        if result["digest"]:
+            detail = f"{result['requests']:>12,} requests  [dim]{result['digest'][:12]}[/]"
+        self._console.print(
+            f"{result['day']}  {escape(result['source'])}  [{OUTCOME_STYLES[outcome]}]{outcome:8}[/] {detail}"
+        )
+
+    def close(self) -> None:
+        """Says what was only counted, and what to do where there was nothing."""
+        if not self._counts:
+            self._console.print("No source has a record yet, so there is nothing to close.")
+        if sum(self._counts.values()) > 1:
+            listed = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items())
+            self._console.print(f"[dim]{listed}[/]")
+
+
+def print_imported(console: Console, result: Row) -> None:
+    """One line a file, and what its records do not tell."""
+    name = escape(result["file"])
+    if result["already"]:
+        console.print(f"{name}: [dim]imported before; nothing added[/]")
+        return
+    extra = "".join(f", {result[what]:,} {what}" for what in ("duplicates", "skipped") if result[what])
+    console.print(f"{name}: [green]{result['accepted']:,} records[/]{extra}")
+    if result["unknown"]:
+        console.print(f"  [yellow]unknown in this file[/]: {', '.join(result['unknown'])}")
+
+
+def print_pruned(console: Console, answer: Row) -> None:
+    """What was deleted, and what was kept and why."""
+    console.print(
+        f"Deleted {answer['deleted_records']:,} records, {len(answer['deleted_days'])} closed days; statistics stay."
+    )
+    for kept in answer["kept"]:
+        console.print(f"  [yellow]kept[/] {kept['day']}: {kept['reason']}")
+
+
+def print_demo(console: Console, answer: Row) -> None:
+    """What the demo brought, and where to look."""
+    outcomes = [result["outcome"] for result in answer["results"]]
+    console.print(
+        f"{answer['records']:,} records of [magenta]synthetic demo traffic[/] stored; "
+        f"{outcomes.count('closed')} days closed, {outcomes.count('zero')} zero."
+    )
+    console.print(
+        "[dim]Next: `tallybook stats last30d`, the same with `--by team`, `tallybook verify`, `tallybook serve`[/]"
+    )
+
+
+def print_verdict(console: Console, answer: Row, home: Path) -> None:
+    """The verdict, what it rests on, and each fault."""
+    style = "green" if answer["verdict"] == "intact" else "bold red"
+    anchored = "anchored" if answer["anchored"] else "consistent, NOT anchored"
+    console.print(f"[{style}]{answer['verdict']}[/]  {answer['closings']:,} closings, {anchored}")
+    if answer["head"]:
+        console.print(f"head  {answer['head']}")
+    for fault in answer["faults"]:
+        where = " ".join(str(fault[part]) for part in ("source", "day") if fault[part]) or f"closing {fault['seq']}"
+        console.print(f"  [red]{escape(where)}[/]  {fault['table']}: {escape(fault['fault'])}")
+    if not answer["anchored"] and answer["closings"]:
+        console.print(
+            f"[dim]To anchor it: --anchor {escape(str(home / 'anchors.log'))}, or better a copy kept elsewhere.[/]"
+        )
+
+
+def print_drift(console: Console, drifts: Sequence[Row]) -> None:
+    """Each day that its source tells differently now."""
+    if not drifts:
+        console.print("Every closed day is as its source tells it.")
+        return
+    table = _table("day", "source", "state", "change", left=4)
+    for drift in drifts:
+        change = (
+            ", ".join(f"{name} {int(value):+,}" for name, value in drift["change"].items())
+            or "other slices, same totals"
+        )
+        table.add_row(drift["day"], escape(drift["source"]), Text(drift["state"], style="yellow"), change)
+    console.print(table)

@@ -1,0 +1,126 @@
+"""Settings: flags, then environment, then `tallybook.toml` in the home, then the default; one name everywhere."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tallybook.errors import UnknownName, UsageError, first_line
+from tallybook.measures import DEFAULT_DIMENSIONS, DIMENSION_NAMES
+from tallybook.source import DEFAULT_MAX_SLICES, Slicing
+
+CONFIG_FILE = "tallybook.toml"
+DEFAULT_HOME = "./tallybook-data"
+DEFAULT_PORT = 8787
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, with its value settled."""
+
+    home: Path
+    book: str
+    logs: str
+    host: str
+    port: int
+    slicing: Slicing
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table of settings: where it may be given, and how a value that is given as text is read."""
+
+    name: str
+    read: Callable[[Any], Any]
+    default: Callable[[Path], Any]
+
+    @property
+    def environment(self) -> str:
+        return f"TALLYBOOK_{self.name.upper()}"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text")
+    return value
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not str(value).isdecimal() or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return read
+
+
+def _dimensions(value: Any) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not names:
+        raise ValueError("a list of dimensions")
+    for name in names:
+        if name not in DIMENSION_NAMES:
+            raise UnknownName("dimension", str(name), DIMENSION_NAMES)
+    return tuple(dict.fromkeys(names))
+
+
+SETTINGS = (
+    Setting("book", _text, lambda home: f"sqlite:///{home / 'book.sqlite'}"),
+    Setting("logs", _text, lambda home: f"duckdb:///{home / 'logs.duckdb'}"),
+    Setting("host", _text, lambda _: "127.0.0.1"),
+    Setting("port", _whole(0, 65535), lambda _: DEFAULT_PORT),
+    Setting("dimensions", _dimensions, lambda _: DEFAULT_DIMENSIONS),
+    Setting("max_slices_per_day", _whole(1, 1_000_000), lambda _: DEFAULT_MAX_SLICES),
+)
+
+
+def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings in force. A value or name that cannot be taken is a `UsageError` naming its origin."""
+    home = Path(flags.get("home") or environment.get("TALLYBOOK_HOME") or DEFAULT_HOME).expanduser().absolute()
+    file = _read_file(home / CONFIG_FILE)
+    values = {setting.name: _settle(setting, flags, environment, file, home) for setting in SETTINGS}
+    slicing = Slicing(values.pop("dimensions"), values.pop("max_slices_per_day"))
+    return Settings(home=home, slicing=slicing, **values)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {first_line(error)}.", "Mend it, or move it away.") from None
+    names = [setting.name for setting in SETTINGS]
+    for name in values:
+        if name not in names:
+            raise UnknownName(f"setting in {path},", name, names)
+    return values
+
+
+def _settle(
+    setting: Setting, flags: Mapping[str, Any], environment: Mapping[str, str], file: Mapping[str, Any], home: Path
+) -> Any:
+    origins = (
+        (f"--{setting.name}", flags.get(setting.name)),
+        (setting.environment, environment.get(setting.environment)),
+        (f"{setting.name} in {CONFIG_FILE}", file.get(setting.name)),
+    )
+    for origin, value in origins:
+        if value is not None:
+            try:
+                return setting.read(value)
+            except ValueError as error:
+                raise UsageError(f"{origin} is {value!r}, but must be {error}.", "Mend it and try again.") from None
+    return setting.default(home)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on the host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,274 @@
+"""The read model that the HTTP handlers, the command and the page share: every statistic is answered here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from tallybook.book.ledger import Book, DailyStat
+from tallybook.content import DayContent, rank_models
+from tallybook.digest import safe_integers
+from tallybook.errors import UnknownName, UsageError
+from tallybook.figures import Figures, Integers, SourceFigures, days_of, dense_percentiles
+from tallybook.histogram import BUCKETS, midpoint_of
+from tallybook.measures import (
+    DIMENSION_NAMES,
+    HISTOGRAM_DIMENSIONS,
+    MAX_TOTAL,
+    MEASURE_NAMES,
+    MEASURES,
+    NOTHING,
+    REQUESTS,
+    TOKENS_IN,
+    TOKENS_OUT,
+    Totals,
+    add_totals,
+)
+from tallybook.periods import Period
+from tallybook.records import NANOUSD_PER_USD
+
+PERCENTS = (50, 95, 99)
+BASES = ("adjusted", "original")
+ZERO_WHEN_UNKNOWN = ("success", "failed", "tokens_in", "tokens_out", "latency_sum_ms")
+"""The original's measures, which count what is unknown as nothing; their `…_count` tells how much is known."""
+
+
+@dataclass(frozen=True)
+class StatsQuery:
+    """What is asked: a period, perhaps by a dimension, of one source or all."""
+
+    period: Period
+    by: str | None = None
+    source: str | None = None
+    basis: str = "adjusted"
+
+    def __post_init__(self) -> None:
+        if self.by is not None and self.by not in DIMENSION_NAMES:
+            raise UnknownName("dimension", self.by, DIMENSION_NAMES)
+        if self.basis not in BASES:
+            raise UnknownName("basis", self.basis, BASES)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is known of the sources besides the book: each one's first day, and today's content where asked for."""
+
+    first_days: Mapping[str, date | None]
+    live: Mapping[str, DayContent]
+
+
+class StatsReader:
+    """Answers from closed days, and from today's where it is given. Thread-safe."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._figures = Figures(book)
+        self._lock = threading.Lock()
+
+    def answer(self, query: StatsQuery, sources: Sources, closable: date) -> dict[str, Any]:
+        """The answer of `GET /v1/stats`; `closable` is the last day that could be closed by now."""
+        with self._lock:
+            known = self._figures.refresh()
+            names = self._choose(query.source, {*known, *sources.first_days})
+            chosen = {name: known.get(name) or SourceFigures(self._book, name) for name in names}
+            live = [content for name, content in sources.live.items() if name in chosen and query.period.live]
+            return _Answer(query, chosen, sources.first_days, live, closable, self._adjustments(query)).as_json()
+
+    def _choose(self, source: str | None, names: set[str]) -> list[str]:
+        if source is not None and source not in names:
+            raise UnknownName("source", source, sorted(names) or ["(none yet: no records have arrived)"])
+        return [source] if source else sorted(names)
+
+    def _adjustments(self, query: StatsQuery) -> int:
+        return self._book.adjustments_count(query.source, query.period.first, query.period.last)
+
+
+class _Answer:
+    """One answer in the making."""
+
+    def __init__(
+        self,
+        query: StatsQuery,
+        chosen: Mapping[str, SourceFigures],
+        first_days: Mapping[str, date | None],
+        live: Sequence[DayContent],
+        closable: date,
+        adjustments: int,
+    ) -> None:
+        self._query = query
+        self._chosen = chosen
+        self._first_days = first_days
+        self._live = live
+        self._closable = closable
+        self._adjustments = adjustments
+        self._range = (query.period.first, query.period.last)
+
+    def as_json(self) -> dict[str, Any]:
+        period, days = self._query.period, days_of(*self._range)
+        states = [self._state(day) for day in days]
+        totals, histograms = self._by_day()
+        answer = {
+            "period": period.name,
+            "from": period.first.isoformat(),
+            "to": period.last.isoformat(),
+            "timezone": "UTC",
+            "basis": self._query.basis,
+            "days": {state: states.count(state) for state in ("closed", "zero", "missing", "open")},
+            "totals": _rows([self._total(totals)], histograms.sum(axis=0, keepdims=True))[0],
+            "top_models": self._top_models(),
+            "series": self._series(days, states, totals, histograms),
+            "adjustments": self._adjustments,
+            "sources": list(self._chosen),
+        }
+        return answer | (
+            {"by": {"dimension": self._query.by, "rows": self._by_rows(self._query.by)}} if self._query.by else {}
+        )
+
+    def _state(self, day: date) -> str:
+        """The day's state over the chosen sources: the least finished of theirs; `before` where none had begun."""
+        states = {self._state_in(name, figures, day) for name, figures in self._chosen.items()}
+        return next(
+            (state for state in ("open", "missing", "closed", "zero") if state in states),
+            "before" if day <= self._closable else "open",
+        )
+
+    def _state_in(self, name: str, figures: SourceFigures, day: date) -> str:
+        if day in figures.closings:
+            return figures.closings[day].state
+        if day > self._closable:
+            return "open"
+        begun = min(filter(None, (self._first_days.get(name), min(figures.closings, default=None))), default=None)
+        return "missing" if begun is not None and day >= begun else "before"
+
+    def _by_day(self) -> tuple[list[Totals], Integers]:
+        """The measures and the histogram of each day, all chosen sources added up."""
+        days = days_of(*self._range)
+        totals: list[Totals] = [NOTHING] * len(days)
+        histograms = np.zeros((len(days), BUCKETS), dtype=np.int64)
+        for figures in self._chosen.values():
+            totals = [
+                add_totals(pair) for pair in zip(totals, map(tuple, figures.totals(*self._range).tolist()), strict=True)
+            ]
+            histograms += figures.histograms(*self._range)
+        for content in self._live:
+            ordinal = days.index(content.day)
+            totals[ordinal] = add_totals([totals[ordinal], content.totals])
+            histograms[ordinal] += _dense(content)
+        return totals, histograms
+
+    def _total(self, totals: Iterable[Totals]) -> Totals:
+        total = add_totals(totals)
+        if max(total) > MAX_TOTAL:
+            raise UsageError("The totals of the range are beyond 64 bits.", "Ask for a shorter range.")
+        return total
+
+    def _series(
+        self, days: list[date], states: list[str], totals: list[Totals], histograms: Integers
+    ) -> list[dict[str, Any]]:
+        rows = _rows(totals, histograms)
+        return [
+            {"date": day.isoformat(), "state": state, **row} for day, state, row in zip(days, states, rows, strict=True)
+        ]
+
+    def _breakdown(self, dimension: str) -> dict[str | None, Totals]:
+        rows: dict[str | None, Totals] = {}
+        for figures in self._chosen.values():
+            for value, totals in figures.breakdown(dimension, *self._range).items():
+                rows[value] = add_totals([rows.get(value, NOTHING), totals.tolist()])
+        for content in self._live:
+            for part in content.slices:
+                value = part.key[content.dimensions.index(dimension)] if dimension in content.dimensions else None
+                rows[value] = add_totals([rows.get(value, NOTHING), part.totals])
+        return rows
+
+    def _top_models(self) -> list[dict[str, Any]]:
+        by_model = {
+            model: (totals[REQUESTS], totals[TOKENS_IN] + totals[TOKENS_OUT])
+            for model, totals in self._breakdown("model").items()
+        }
+        return [safe_integers(top.as_json()) for top in rank_models(by_model)]
+
+    def _by_rows(self, dimension: str) -> list[dict[str, Any]]:
+        breakdown = self._breakdown(dimension)
+        ranked = sorted(
+            breakdown.items(), key=lambda entry: (-entry[1][REQUESTS], entry[0] is not None, entry[0] or "")
+        )
+        dense = self._dense_by_value(dimension)
+        empty = np.zeros(BUCKETS, dtype=np.int64)
+        histograms = np.array([dense.get(value, empty) for value, _ in ranked], dtype=np.int64).reshape(-1, BUCKETS)
+        rows = _rows([totals for _, totals in ranked], histograms)
+        return [{"value": value, **row} for (value, _), row in zip(ranked, rows, strict=True)]
+
+    def _dense_by_value(self, dimension: str) -> dict[str | None, Integers]:
+        if dimension not in HISTOGRAM_DIMENSIONS:
+            return {}
+        dense: dict[str | None, Integers] = {}
+        for figures in self._chosen.values():
+            for value, histogram in figures.buckets(dimension, *self._range).items():
+                dense[value] = dense[value] + histogram if value in dense else histogram
+        place = HISTOGRAM_DIMENSIONS.index(dimension)
+        for content in self._live:
+            for part in content.histograms:
+                value = part.key[place]
+                dense[value] = dense.get(value, np.zeros(BUCKETS, dtype=np.int64)) + _dense_counts(part.counts)
+        return dense
+
+
+def _dense(content: DayContent) -> Integers:
+    return _dense_counts(content.latency_histogram)
+
+
+def _dense_counts(counts: Iterable[tuple[int, int]]) -> Integers:
+    dense = np.zeros(BUCKETS, dtype=np.int64)
+    for bucket, count in counts:
+        dense[bucket] = count
+    return dense
+
+
+def _rows(totals: Sequence[Totals], histograms: Integers) -> list[dict[str, Any]]:
+    """The measures of each row as an answer shows them, with what is derived when read."""
+    if not totals:
+        return []
+    percentiles = dense_percentiles(histograms, PERCENTS).tolist()
+    return [_row(row, buckets) for row, buckets in zip(totals, percentiles, strict=True)]
+
+
+def _row(totals: Totals, percentile_buckets: Sequence[int]) -> dict[str, Any]:
+    values = dict(zip(MEASURE_NAMES, totals, strict=True))
+    row: dict[str, Any] = {}
+    for measure in MEASURES:
+        unknown = measure.known_by is not None and not values[measure.known_by]
+        row[measure.name] = None if unknown and measure.name not in ZERO_WHEN_UNKNOWN else values[measure.name]
+    cost = row.pop("cost_nanousd")
+    row = safe_integers(row)
+    row["cost_usd"] = None if cost is None else format_usd(cost)
+    row["latency_avg_ms"] = _average(values["latency_sum_ms"], values["latency_count"])
+    row["ttft_avg_ms"] = _average(values["ttft_sum_ms"], values["ttft_count"])
+    for percent, bucket in zip(PERCENTS, percentile_buckets, strict=True):
+        row[f"latency_p{percent}_ms"] = midpoint_of(bucket) if bucket >= 0 else None
+    return row
+
+
+def _average(total: int, count: int) -> float | None:
+    return round(total / count, 2) if count else None
+
+
+def format_usd(cost_nanousd: int) -> str:
+    """Whole nano-USD as a decimal string of dollars, without trailing zeros."""
+    dollars, rest = divmod(cost_nanousd, NANOUSD_PER_USD)
+    return f"{dollars}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+def daily_row(stat: DailyStat) -> dict[str, Any]:
+    """A closed day as the original keeps it, with the measures that were added."""
+    row = {"source": stat.source, "date": stat.day.isoformat(), **dict(zip(MEASURE_NAMES, stat.totals, strict=True))}
+    return {
+        **{name: safe_integers(value) for name, value in row.items()},
+        "top_models": stat.top_models,
+        "created_at": stat.created_at,
+    }

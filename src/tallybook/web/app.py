@@ -1,0 +1,60 @@
+"""The ASGI application: one wiring point for handlers, errors, scheduler and the home's announcement."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+from litestar.concurrency import sync_to_thread
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+
+from tallybook import __version__
+from tallybook.bookkeeper import Bookkeeper
+from tallybook.home import RunningServer, announced
+from tallybook.web.errors import EXCEPTION_HANDLERS
+from tallybook.web.handlers import HANDLERS
+from tallybook.web.operations import post_operation
+from tallybook.web.scheduler import Scheduler
+
+OPERATION_THREADS = 4
+
+
+def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar:
+    """The application on an open book and logs. When it stops it finishes what was accepted and closes them."""
+    operations = ThreadPoolExecutor(OPERATION_THREADS, thread_name_prefix="operation")
+    scheduler = Scheduler(keeper.run_once, keeper.now)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        with announced(home, server):
+            scheduler.start()
+            try:
+                yield
+            finally:
+                await sync_to_thread(scheduler.stop)
+                await sync_to_thread(operations.shutdown)
+                await sync_to_thread(keeper.close_all)
+
+    return Litestar(
+        route_handlers=[*HANDLERS, post_operation],
+        lifespan=[lifespan],
+        dependencies={
+            "keeper": _always(keeper),
+            "instance": _always(server.instance),
+            "secret": _always(server.secret),
+            "operations": _always(operations),
+        },
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=OpenAPIConfig(title="tallybook", version=__version__, render_plugins=[], path="/v1/schema"),
+        request_max_body_size=None,
+        logging_config=None,
+    )
+
+
+def _always(value: Any) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False, use_cache=True)

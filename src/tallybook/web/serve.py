@@ -1,0 +1,70 @@
+"""Running the server: bind, open, announce, serve, and stop when told to."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from datetime import datetime
+
+import uvicorn
+
+from tallybook.bookkeeper import Bookkeeper
+from tallybook.config import Settings, is_loopback
+from tallybook.errors import UsageError
+from tallybook.home import HomeError, new_server
+from tallybook.web.app import build_app
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 10
+
+
+class PortInUse(HomeError):
+    """The address to listen on is taken."""
+
+    code = "port_in_use"
+
+
+def serve(settings: Settings, clock: Callable[[], datetime], on_ready: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT; then finishes what was accepted, within 10 s. `on_ready` is told the URL."""
+    if not is_loopback(settings.host):
+        raise UsageError(
+            f"Serving on {settings.host} would let anyone read and write the book: there are no tokens yet.",
+            "Serve on 127.0.0.1, behind a reverse proxy that signs people in.",
+        )
+    listening = _bind(settings.host, settings.port)
+    with listening:
+        keeper = Bookkeeper(settings, clock)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{host}:{listening.getsockname()[1]}"
+        app = build_app(keeper, new_server(url, settings.book, settings.logs), settings.home)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="on"
+        )
+        on_ready(url)
+        log.info("serving", extra={"url": url, "home": str(settings.home)})
+        _run_until_told(uvicorn.Server(config), listening)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        remedy = "Stop what listens there, or give another with --port."
+        raise PortInUse(f"{host}:{port} cannot be listened on: {error.strerror}.", remedy) from None
+    return listening
+
+
+def _run_until_told(server: uvicorn.Server, listening: socket.socket) -> None:
+    """uvicorn raises the signal that stopped it once more when all is done; by then it means nothing."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listening])
+    log.info("stopped")

