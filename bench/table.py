@@ -67,10 +67,11 @@ def _time(seconds: float) -> str:
 
 def show(findings: Findings) -> None:
     """Prints the table for people."""
-    table = Table(*HEADINGS, title=findings.title, title_justify="left")
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    table = Table(*HEADINGS)
     for row in findings.rows:
         table.add_row(*astuple(row))
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+    console.print(findings.title, table, sep="\n")
 
 
 def as_markdown(findings: Findings) -> str:

@@ -84,7 +84,7 @@ class Traffic:
     def as_select(self) -> str:
         """The records as a DuckDB SELECT of `COLUMNS`."""
         # The top 53 bits of a hash, as a number from 0 up to 1.
-        uniform = {f"u{draw}": f"((hash(n, {draw}) >> 11)::DOUBLE / 9007199254740992)" for draw in range(8)}
+        uniform = {f"u{draw}": f"((hash(n * 8 + {draw}) >> 11)::DOUBLE / 9007199254740992)" for draw in range(8)}
         key, place = (part.format(**uniform) for part in SPREADS[self.spread])
         start_us = (FIRST_DAY - date(1970, 1, 1)).days * DAY_US
         sizes = {"records": self.records, "per_day": self.per_day, "start_us": start_us, "day_us": DAY_US}

@@ -267,6 +267,7 @@ OPERATIONS: dict[str, Callable[..., Answer]] = {
 
 def _results(results: Iterator[Result], watch: Watch, total: int = 1) -> Answer:
     listed = []
+    watch.on_progress("reading the logs", None)
     for done, result in enumerate(results, start=1):
         listed.append(result.as_json())
         watch.on_progress(f"{result.day} {result.outcome}", min(done / total, 1))

@@ -52,7 +52,7 @@ def day_payload(content: DayContent) -> dict[str, Any]:
         "histogram_dimensions": HISTOGRAM_DIMENSIONS,
         "histograms": [(*part.key, part.counts) for part in content.histograms],
     }
-    return payload if max(content.totals) <= MAX_SAFE_INTEGER else safe_integers(payload)
+    return payload if max(content.totals) <= MAX_SAFE_INTEGER // 2 else safe_integers(payload)
 
 
 def digest_day(content: DayContent) -> str:

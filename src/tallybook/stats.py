@@ -269,6 +269,6 @@ def daily_row(stat: DailyStat) -> dict[str, Any]:
     row = {"source": stat.source, "date": stat.day.isoformat(), **dict(zip(MEASURE_NAMES, stat.totals, strict=True))}
     return {
         **{name: safe_integers(value) for name, value in row.items()},
-        "top_models": stat.top_models,
+        "top_models": safe_integers(stat.top_models),
         "created_at": stat.created_at,
     }

@@ -181,7 +181,7 @@ class Book:
             return [_daily_stat(row) for row in connection.execute(query)]
 
     def breakdown(self, source: str, dimension: str, first: date, last: date) -> list[tuple[str, str | None, Totals]]:
-        """(day, value, totals) for every day and value of the dimension, days on which it was not kept left out."""
+        """(day, value, totals) for every day and value of the dimension; None where it is unknown or was not kept."""
         value = daily_slices.c[dimension]
         sums = [sa.func.sum(daily_slices.c[name]).label(name) for name in MEASURE_NAMES]
         query = _range(sa.select(daily_slices.c.date, value, *sums), daily_slices, source, first, last)

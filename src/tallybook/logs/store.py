@@ -100,8 +100,11 @@ class LogStore:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._writing = threading.RLock()
-        self._importing = 0
+        self._writing = threading.Lock()
+        self._lock = threading.Lock()
+        self._imports = 0
+        self._writes = 0
+        self._first_day: tuple[int, date | None] = (-1, None)
 
     @classmethod
     def open(cls, path: Path) -> LogStore:
@@ -114,7 +117,7 @@ class LogStore:
                 raise LogsError(
                     f"The logs at {path} cannot be opened: {error.strerror}.", "Name others with --logs."
                 ) from error
-            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
             _create(connection, path)
         return cls(connection)
 
@@ -138,15 +141,19 @@ class LogStore:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+            with self._lock:
+                self._writes += 1
 
     @contextmanager
     def importing(self) -> Iterator[None]:
         """While this lasts no day is closed: it might be half filled."""
-        self._importing += 1
+        with self._lock:
+            self._imports += 1
         try:
             yield
         finally:
-            self._importing -= 1
+            with self._lock:
+                self._imports -= 1
 
     def append(self, rows: Sequence[StoredRow], now: datetime) -> Appended:
         """Stores the rows that are not there yet, in one durable transaction.
@@ -165,9 +172,15 @@ class LogStore:
         return Appended(len(rows) - len(duplicates), frozenset(duplicates))
 
     def first_day(self) -> date | None:
-        with logs_errors(), self.connect() as connection:
-            (first,) = connection.execute("SELECT MIN(created_at) FROM log_records").fetchall()[0]
-        return first.date() if first else None
+        """The day of the earliest record, asked of the file only once after each write."""
+        writes, first_day = self._first_day
+        current = self._writes
+        if writes != current:
+            with logs_errors(), self.connect() as connection:
+                (first,) = connection.execute("SELECT MIN(created_at) FROM log_records").fetchall()[0]
+            first_day = first.date() if first else None
+            self._first_day = (current, first_day)
+        return first_day
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         yield from self._table().contents(days, slicing)
@@ -189,7 +202,7 @@ class LogStore:
         return rows[0][0].replace(tzinfo=UTC) if rows else None
 
     def busy(self) -> str | None:
-        return "an import is running" if self._importing else None
+        return "an import is running" if self._imports else None
 
     def note_import(self, content: str, records: int, now: datetime) -> None:
         """Remembers something that was brought in whole, by a name of its own."""

@@ -20,6 +20,7 @@ from tallybook.web.errors import EXCEPTION_HANDLERS
 from tallybook.web.handlers import HANDLERS
 from tallybook.web.operations import post_operation
 from tallybook.web.scheduler import Scheduler
+from tallybook.web.welcome import get_welcome
 
 OPERATION_THREADS = 4
 
@@ -41,7 +42,7 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
                 await sync_to_thread(keeper.close_all)
 
     return Litestar(
-        route_handlers=[*HANDLERS, post_operation],
+        route_handlers=[get_welcome, *HANDLERS, post_operation],
         lifespan=[lifespan],
         dependencies={
             "keeper": _always(keeper),
