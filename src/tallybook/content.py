@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from tallybook import histogram
@@ -73,7 +74,7 @@ class DayContent:
     def records(self) -> int:
         return self.totals[REQUESTS]
 
-    @property
+    @cached_property
     def latency_histogram(self) -> Histogram:
         """The whole day's latencies."""
         return histogram.merge(part.counts for part in self.histograms)
@@ -89,26 +90,29 @@ def empty_content(day: date) -> DayContent:
     return DayContent(day, (), NOTHING, (), (), ())
 
 
-def build_content(
-    day: date,
-    dimensions: tuple[str, ...],
-    sums: Iterable[Sequence[Any]],
-    buckets: Iterable[Sequence[Any]],
-    max_slices: int,
-) -> DayContent:
-    """The day's content from the rows of the two aggregates.
+@dataclass(frozen=True)
+class DayBuckets:
+    """A day's latencies as they were read: a histogram for each provider and model, and how many records there were."""
 
-    `sums` has a row per slice: the dimension values, then `MEASURES`. `buckets` has a row per bucket: the values of
-    `HISTOGRAM_DIMENSIONS`, the bucket (None for records without a latency) and the count. Raises `CloseFailed` when the
-    two disagree, which means that the source changed between them, or when a total is beyond 64 bits.
+    histograms: Mapping[Key, Histogram]
+    records: int
+
+
+NO_BUCKETS = DayBuckets({}, 0)
+
+
+def build_content(
+    day: date, dimensions: tuple[str, ...], slices: Sequence[Slice], buckets: DayBuckets, max_slices: int
+) -> DayContent:
+    """The day's content from what the two groupings say of it.
+
+    Raises `CloseFailed` when they disagree, which means that the source changed between them, and when a total is
+    beyond 64 bits.
     """
-    width = len(dimensions)
-    slices = [Slice(tuple(row[:width]), tuple(map(int, row[width:]))) for row in sums]
+    totals = add_totals(part.totals for part in slices)
+    _check_agreement(day, totals, buckets)
     if not slices:
         return empty_content(day)
-    totals = add_totals(part.totals for part in slices)
-    histograms, counted = _gather_histograms(buckets)
-    _check_agreement(day, totals, histograms, counted)
     kept = fold_smallest(slices, max_slices)
     return DayContent(
         day,
@@ -116,25 +120,15 @@ def build_content(
         totals,
         top_models(dimensions, slices),
         tuple(sorted(kept, key=lambda part: canonical_order(part.key))),
-        _fold_histograms(dimensions, histograms, kept),
+        _fold_histograms(dimensions, buckets.histograms, kept),
     )
 
 
-def _gather_histograms(buckets: Iterable[Sequence[Any]]) -> tuple[dict[Key, Histogram], int]:
-    gathered: dict[Key, list[tuple[int, int]]] = {}
-    counted = 0
-    for provider, model, bucket, count in buckets:
-        counted += count
-        if bucket is not None:
-            gathered.setdefault((provider, model), []).append((int(bucket), int(count)))
-    return {key: tuple(sorted(counts)) for key, counts in gathered.items()}, counted
-
-
-def _check_agreement(day: date, totals: Totals, histograms: dict[Key, Histogram], counted: int) -> None:
-    latencies = sum(histogram.total(counts) for counts in histograms.values())
-    if counted != totals[REQUESTS] or latencies != totals[LATENCY_COUNT]:
+def _check_agreement(day: date, totals: Totals, buckets: DayBuckets) -> None:
+    latencies = sum(histogram.total(counts) for counts in buckets.histograms.values())
+    if buckets.records != totals[REQUESTS] or latencies != totals[LATENCY_COUNT]:
         raise CloseFailed(
-            f"The source changed while {day} was read: {totals[REQUESTS]} records by slice, {counted} by bucket.",
+            f"The source changed while {day} was read: {totals[REQUESTS]} records, then {buckets.records}.",
             "It stays open and is tried again.",
         )
     for name, value in zip(MEASURE_NAMES, totals, strict=True):
@@ -182,7 +176,7 @@ def _merge_same_key(slices: Iterable[Slice]) -> list[Slice]:
 
 
 def _fold_histograms(
-    dimensions: tuple[str, ...], histograms: dict[Key, Histogram], slices: Iterable[Slice]
+    dimensions: tuple[str, ...], histograms: Mapping[Key, Histogram], slices: Iterable[Slice]
 ) -> tuple[LatencyHistogram, ...]:
     """The histograms, those of pairs that no kept slice names folded into `(other)`."""
     if set(HISTOGRAM_DIMENSIONS) <= set(dimensions):
@@ -194,6 +188,6 @@ def _fold_histograms(
     for key, counts in histograms.items():
         folded.setdefault(key if key in named else (OTHER, OTHER), []).append(counts)
     return tuple(
-        LatencyHistogram(key, histogram.merge(parts))
+        LatencyHistogram(key, parts[0] if len(parts) == 1 else histogram.merge(parts))
         for key, parts in sorted(folded.items(), key=lambda entry: canonical_order(entry[0]))
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tallybook.book.ledger import Closing
-from tallybook.content import build_content, empty_content
+from tallybook.content import DayBuckets, Slice, build_content, empty_content
 from tallybook.digest import digest_day, genesis
 from tallybook.measures import DEFAULT_DIMENSIONS, MEASURE_NAMES
 
@@ -46,24 +46,24 @@ def test_a_zero_day_has_the_published_digest() -> None:
 
 
 def test_a_day_of_three_records_has_the_published_digest() -> None:
+    answered = sums(
+        requests=2,
+        success=1,
+        failed=1,
+        status_count=2,
+        tokens_in=10,
+        tokens_in_count=1,
+        tokens_out=5,
+        tokens_out_count=1,
+        latency_sum_ms=1130,
+        latency_count=2,
+    )
+    vast = sums(requests=1, success=1, status_count=1, tokens_in=2**53, tokens_in_count=1)
     slices = [
-        ("gpt-5-mini", "openai", None, "k1")
-        + sums(
-            requests=2,
-            success=1,
-            failed=1,
-            status_count=2,
-            tokens_in=10,
-            tokens_in_count=1,
-            tokens_out=5,
-            tokens_out_count=1,
-            latency_sum_ms=1130,
-            latency_count=2,
-        ),
-        ('gemini "2.5"\n€', None, None, None)
-        + sums(requests=1, success=1, status_count=1, tokens_in=2**53, tokens_in_count=1),
+        Slice(("gpt-5-mini", "openai", None, "k1"), answered),
+        Slice(('gemini "2.5"\n€', None, None, None), vast),
     ]
-    buckets = [("openai", "gpt-5-mini", 317, 1), ("openai", "gpt-5-mini", 130, 1), (None, 'gemini "2.5"\n€', None, 1)]
+    buckets = DayBuckets({("openai", "gpt-5-mini"): ((130, 1), (317, 1))}, records=3)
 
     content = build_content(date(2026, 11, 22), DEFAULT_DIMENSIONS, slices, buckets, max_slices=100)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +134,16 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """One transaction that other writers wait for, committed at the end or rolled back whole."""
     with book_errors(), engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
+
+
+def insert_rows(
+    connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Inserts rows of plain values as they are; SQLAlchemy's own insert of many takes three times as long."""
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    names = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in columns)
+    marks = ", ".join([mark] * len(columns))
+    connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", list(rows))  # noqa: S608 - our names
 
 
 @contextmanager

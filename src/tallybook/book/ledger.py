@@ -11,14 +11,14 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from tallybook.book.engine import create_engine, parse_book_url, reading, writing
+from tallybook.book.engine import create_engine, insert_rows, parse_book_url, reading, writing
 from tallybook.book.migrate import migrate
 from tallybook.book.schema import adjustments, book, closings, daily_histograms, daily_slices, daily_stats
 from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel
 from tallybook.days import format_instant
 from tallybook.digest import PAYLOAD_VERSION, canonical_bytes, chain_link, digest_day, genesis, safe_integers
 from tallybook.histogram import Histogram
-from tallybook.measures import MEASURE_NAMES, Totals
+from tallybook.measures import HISTOGRAM_DIMENSIONS, MEASURE_NAMES, Totals
 
 FINGERPRINT_MEASURES = ("requests", "tokens_in", "tokens_out", "latency_sum_ms", "cost_nanousd")
 
@@ -246,9 +246,9 @@ def _new_closing(seq: int, prev_chain: str, source: str, content: DayContent, di
 
 
 def _insert_day(connection: sa.Connection, closing: Closing, content: DayContent) -> None:
-    owner = {"source": closing.source, "date": content.day.isoformat()}
     stat = {
-        **owner,
+        "source": closing.source,
+        "date": content.day.isoformat(),
         **dict(zip(MEASURE_NAMES, content.totals, strict=True)),
         "top_models": _text([top.as_json() for top in content.top_models]),
         "dimensions": _text(content.dimensions),
@@ -256,20 +256,14 @@ def _insert_day(connection: sa.Connection, closing: Closing, content: DayContent
         "created_at": closing.closed_at,
     }
     connection.execute(sa.insert(daily_stats), stat)
-    columns = (*content.dimensions, *MEASURE_NAMES)
-    slices = [
-        {**owner, "position": position, **dict(zip(columns, part.key + part.totals, strict=True))}
-        for position, part in enumerate(content.slices)
-    ]
-    connection.execute(sa.insert(daily_slices), slices)
+    place = (closing.source, content.day.isoformat())
+    columns = ("source", "date", "position", *content.dimensions, *MEASURE_NAMES)
+    slices = [(*place, position, *part.key, *part.totals) for position, part in enumerate(content.slices)]
+    insert_rows(connection, daily_slices, columns, slices)
     if content.histograms:
-        connection.execute(sa.insert(daily_histograms), list(_histogram_rows(owner, content)))
-
-
-def _histogram_rows(owner: dict[str, str], content: DayContent) -> Iterator[dict[str, Any]]:
-    for position, part in enumerate(content.histograms):
-        provider, model = part.key
-        yield {**owner, "position": position, "provider": provider, "model": model, "histogram": _text(part.counts)}
+        columns = ("source", "date", "position", *HISTOGRAM_DIMENSIONS, "histogram")
+        histograms = [(*place, n, *part.key, _text(part.counts)) for n, part in enumerate(content.histograms)]
+        insert_rows(connection, daily_histograms, columns, histograms)
 
 
 def _text(value: Any) -> str:

@@ -19,15 +19,15 @@ import adbc_driver_sqlite.dbapi
 import duckdb
 import ibis
 import psycopg
-import pyarrow as pa
 
 from tallybook import aggregate
 from tallybook.aggregate import STRING_FIELDS, RecordTable
 from tallybook.errors import LogsError, first_line
 from tallybook.measures import DIMENSION_FIELDS, HISTOGRAM_DIMENSIONS, MEASURE_FIELDS
+from tallybook.sources.buckets import BucketTable
 
 Row = Sequence[Any]
-Groupings = tuple[Iterator[Row], Iterator[Row]]
+Groupings = tuple[BucketTable, Iterator[Row]]
 FETCH_ROWS = 10_000
 
 
@@ -37,7 +37,7 @@ class Reader(Protocol):
     def groupings(
         self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]
     ) -> AbstractContextManager[Groupings]:
-        """The rows by bucket and the rows by slice of consecutive days, both in order of day, from one snapshot."""
+        """The rows by bucket, and those by slice in order of day, of consecutive days, from one snapshot."""
 
     def scalar(self, sql: str) -> Any:
         """The one value of a query that every engine understands."""
@@ -86,14 +86,8 @@ class DuckDBReader:
 
 def duckdb_groupings(connection: duckdb.DuckDBPyConnection, by_bucket: str, by_slice: str) -> Groupings:
     """The rows of both statements. Only one of a connection's results can be open, so buckets wait as compact Arrow."""
-    buckets = connection.sql(by_bucket).to_arrow_table()
-    return arrow_rows(buckets), fetched_rows(connection.execute(by_slice))
-
-
-def arrow_rows(table: pa.Table) -> Iterator[Row]:
-    """The table's rows as Python values, a batch at a time."""
-    for batch in table.to_batches(max_chunksize=FETCH_ROWS):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    buckets = BucketTable(connection.sql(by_bucket).to_arrow_table())
+    return buckets, fetched_rows(connection.execute(by_slice))
 
 
 def fetched_rows(cursor: Any) -> Iterator[Row]:
@@ -180,7 +174,7 @@ class PostgreSQLReader:
             connection.cursor(name="by_bucket") as buckets,
             connection.cursor(name="by_slice") as slices,
         ):
-            yield fetched_rows(buckets.execute(by_bucket)), fetched_rows(slices.execute(by_slice))
+            yield BucketTable.of(fetched_rows(buckets.execute(by_bucket))), fetched_rows(slices.execute(by_slice))
 
     def scalar(self, sql: str) -> Any:
         return self.rows(sql)[0][0]

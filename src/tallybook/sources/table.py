@@ -6,12 +6,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from tallybook.aggregate import NO_LATENCY, RecordTable
-from tallybook.content import DayContent, build_content
+from tallybook.aggregate import RecordTable
+from tallybook.content import DayContent, Slice, build_content
 from tallybook.days import EPOCH
 from tallybook.source import Slicing
+from tallybook.sources.buckets import BucketTable
 from tallybook.sources.readers import Reader, Row
 
 _DAY_OF_VALUE: dict[str, Callable[[Any], date]] = {
@@ -47,24 +49,22 @@ class TableSource:
 
 
 def zip_days(
-    days: Sequence[date], slicing: Slicing, buckets: Iterator[Row], slices: Iterator[Row]
+    days: Sequence[date], slicing: Slicing, buckets: BucketTable, slices: Iterator[Row]
 ) -> Iterator[DayContent]:
     """Walks both groupings, each in order of day, side by side, and builds the content of each day in turn."""
-    buckets_by_day, slices_by_day = _DayGroups(buckets), _DayGroups(slices)
+    slices_by_day = _DayGroups(slices)
+    width = len(slicing.dimensions) + 1
     for index, day in enumerate(days):
-        bucket_rows = [
-            (*row[1:-2], None if row[-2] == NO_LATENCY else row[-2], row[-1]) for row in buckets_by_day.take(index)
-        ]
-        slice_rows = [row[1:] for row in slices_by_day.take(index)]
-        yield build_content(day, slicing.dimensions, slice_rows, bucket_rows, slicing.max_slices_per_day)
+        parts = [Slice(tuple(row[1:width]), tuple(map(int, row[width:]))) for row in slices_by_day.take(index)]
+        yield build_content(day, slicing.dimensions, parts, buckets.day(index), slicing.max_slices_per_day)
 
 
 class _DayGroups:
     """Hands out the rows of each day as it comes; a day without rows has none."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
-        self._groups = groupby(rows, key=lambda row: int(row[0]))
-        self._next: tuple[int, Iterator[Any]] | None = next(self._groups, None)
+        self._groups = groupby(rows, key=itemgetter(0))
+        self._next: tuple[int, Iterator[Row]] | None = next(self._groups, None)
 
     def take(self, index: int) -> list[Row]:
         if self._next is None or self._next[0] != index:
