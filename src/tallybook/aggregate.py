@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import ibis
@@ -106,17 +105,17 @@ def _instant(time: TimeColumn, day: date) -> ir.Value:
 
 
 def by_slice(selected: ir.Table, dimensions: Sequence[str]) -> ir.Table:
-    """The measures of each day and combination of dimension values, in order of day."""
+    """The measures of each day and combination of dimension values."""
     keys = [selected.day, *(selected[DIMENSION_FIELDS[name]].name(f"by_{name}") for name in dimensions)]
     sums = {measure.name: _measure(selected, measure) for measure in MEASURES}
-    return selected.group_by(keys).aggregate(**sums).order_by("day")
+    return selected.group_by(keys).aggregate(**sums)
 
 
 def by_bucket(selected: ir.Table) -> ir.Table:
-    """The records of each day, provider, model and latency bucket, in order of day."""
+    """The records of each day, provider, model and latency bucket."""
     keys = [selected[DIMENSION_FIELDS[name]].name(f"by_{name}") for name in HISTOGRAM_DIMENSIONS]
     bucket = bucket_expression(selected.latency_ms).name("bucket")
-    return selected.group_by([selected.day, *keys, bucket]).aggregate(records=selected.count()).order_by("day")
+    return selected.group_by([selected.day, *keys, bucket]).aggregate(records=selected.count())
 
 
 _AGGREGATES: dict[Kind, Callable[[ir.Table, Any], ir.Value]] = {
@@ -179,8 +178,3 @@ def selected_only(table: RecordTable, dimensions: Sequence[str], days: Sequence[
 def grouped_from(selected: ir.Table, dimensions: Sequence[str]) -> tuple[ir.Table, ...]:
     """Both groupings over records that `selected_only` brought."""
     return by_bucket(selected), by_slice(selected, dimensions)
-
-
-def consecutive(days: Sequence[date]) -> bool:
-    """Whether each day is the one after the day before."""
-    return all(after - before == ONE_DAY for before, after in pairwise(days))

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,31 +18,25 @@ import adbc_driver_sqlite.dbapi
 import duckdb
 import ibis
 import psycopg
+import pyarrow as pa
 
 from tallybook import aggregate
 from tallybook.aggregate import STRING_FIELDS, RecordTable
 from tallybook.errors import LogsError, first_line
 from tallybook.measures import DIMENSION_FIELDS, HISTOGRAM_DIMENSIONS, MEASURE_FIELDS
-from tallybook.sources.buckets import BucketTable
+from tallybook.sources.groupings import BUCKET_COLUMNS, BucketTable, Groupings, SliceTable, as_columns, slice_columns
 
-Row = Sequence[Any]
-Groupings = tuple[BucketTable, Iterator[Row]]
 FETCH_ROWS = 10_000
 
 
 class Reader(Protocol):
-    """An engine that can read log records."""
+    """An engine that can read log records. Its faults are raised as `LogsError`."""
 
-    def groupings(
-        self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]
-    ) -> AbstractContextManager[Groupings]:
-        """The rows by bucket, and those by slice in order of day, of consecutive days, from one snapshot."""
+    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
+        """The records of consecutive days by bucket and by slice, from one snapshot."""
 
     def scalar(self, sql: str) -> Any:
         """The one value of a query that every engine understands."""
-
-    def rows(self, sql: str) -> Sequence[Row]:
-        """The rows of a query that every engine understands."""
 
 
 @contextmanager
@@ -51,10 +44,9 @@ def engine_errors(engine: str, *errors: type[Exception]) -> Iterator[None]:
     """Turns a driver's exceptions into a `LogsError`."""
     try:
         yield
-    except errors as error:
-        raise LogsError(
-            f"{engine} could not read the logs: {first_line(error)}", "Check that they are there and whole."
-        ) from error
+    except (*errors, pa.ArrowInvalid, ValueError) as error:
+        message = f"{engine} could not read the logs: {first_line(error)}"
+        raise LogsError(message, "Check that they are there and whole.") from error
 
 
 @dataclass(frozen=True)
@@ -63,37 +55,25 @@ class DuckDBReader:
 
     connect: Callable[[], duckdb.DuckDBPyConnection]
 
-    @contextmanager
-    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Iterator[Groupings]:
+    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         by_bucket, by_slice = aggregate.compile_for(aggregate.grouped, table, dimensions, days, "duckdb")
-        with self._session() as connection:
+        with engine_errors("DuckDB", duckdb.Error), self.connect() as connection:
             connection.execute("BEGIN TRANSACTION")
-            yield duckdb_groupings(connection, by_bucket, by_slice)
+            groupings = duckdb_groupings(connection, by_bucket, by_slice, dimensions)
             connection.execute("COMMIT")
+        return groupings
 
     def scalar(self, sql: str) -> Any:
-        return self.rows(sql)[0][0]
-
-    def rows(self, sql: str) -> Sequence[Row]:
-        with self._session() as connection:
-            return connection.execute(sql).fetchall()
-
-    @contextmanager
-    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with engine_errors("DuckDB", duckdb.Error), self.connect() as connection:
-            yield connection
+            return connection.execute(sql).fetchall()[0][0]
 
 
-def duckdb_groupings(connection: duckdb.DuckDBPyConnection, by_bucket: str, by_slice: str) -> Groupings:
-    """The rows of both statements. Only one of a connection's results can be open, so buckets wait as compact Arrow."""
+def duckdb_groupings(
+    connection: duckdb.DuckDBPyConnection, by_bucket: str, by_slice: str, dimensions: tuple[str, ...]
+) -> Groupings:
+    """Runs both statements on the connection."""
     buckets = BucketTable(connection.sql(by_bucket).to_arrow_table())
-    return buckets, fetched_rows(connection.execute(by_slice))
-
-
-def fetched_rows(cursor: Any) -> Iterator[Row]:
-    """The cursor's rows, a batch at a time."""
-    while batch := cursor.fetchmany(FETCH_ROWS):
-        yield from batch
+    return Groupings(buckets, SliceTable(connection.sql(by_slice).to_arrow_table(), dimensions))
 
 
 @dataclass(frozen=True)
@@ -103,27 +83,24 @@ class SQLiteReader:
     path: Path
     memory_limit: str = "512MB"
 
-    @contextmanager
-    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Iterator[Groupings]:
+    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         (selected,) = aggregate.compile_for(aggregate.selected_only, table, dimensions, days, "sqlite")
         with engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error, duckdb.Error), self._desk() as desk:
             with self._connect() as source, source.cursor(adbc_stmt_kwargs=_BATCHED) as cursor:
                 cursor.execute(_with_witness(selected, dimensions))
                 records = cursor.fetch_record_batch()  # noqa: F841 - DuckDB finds it by its name in the statement
                 desk.execute("CREATE TEMP TABLE selected AS SELECT * FROM records WHERE day >= 0")
-            yield duckdb_groupings(desk, *_regroup(tuple(desk.table("selected").columns), dimensions))
+            by_bucket, by_slice = _regroup(tuple(desk.table("selected").columns), dimensions)
+            return duckdb_groupings(desk, by_bucket, by_slice, dimensions)
 
     def scalar(self, sql: str) -> Any:
-        return self.rows(sql)[0][0]
-
-    def rows(self, sql: str) -> Sequence[Row]:
         with (
             engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error),
             self._connect() as source,
             source.cursor() as cursor,
         ):
             cursor.execute(sql)
-            return list(cursor.fetchall())
+            return cursor.fetchall()[0][0]
 
     def _connect(self) -> Any:
         return adbc_driver_sqlite.dbapi.connect(f"{self.path.absolute().as_uri()}?mode=ro")
@@ -159,37 +136,36 @@ def _regroup(columns: tuple[str, ...], dimensions: tuple[str, ...]) -> tuple[str
     return tuple(str(ibis.to_sql(expression, dialect="duckdb")) for expression in expressions)
 
 
+POSTGRESQL_OPTIONS = {
+    "TimeZone": "UTC",
+    "work_mem": "64MB",
+    "enable_sort": "off",
+    "jit": "off",
+}
+"""The planner overrates the number of groups and would sort millions of rows to disk; hashing takes a quarter of that."""
+
+
 @dataclass(frozen=True)
 class PostgreSQLReader:
     """Log records in a PostgreSQL, read in read-only sessions of our own."""
 
     url: str
-    work_mem: str = "64MB"
 
-    @contextmanager
-    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Iterator[Groupings]:
+    def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         by_bucket, by_slice = aggregate.compile_for(aggregate.grouped, table, dimensions, days, "postgres")
-        with (
-            self._session() as connection,
-            connection.cursor(name="by_bucket") as buckets,
-            connection.cursor(name="by_slice") as slices,
-        ):
-            yield BucketTable.of(fetched_rows(buckets.execute(by_bucket))), fetched_rows(slices.execute(by_slice))
+        with self._session() as connection, connection.cursor() as cursor:
+            buckets = as_columns(cursor.stream(by_bucket.encode(), size=FETCH_ROWS), BUCKET_COLUMNS)
+            slices = as_columns(cursor.stream(by_slice.encode(), size=FETCH_ROWS), slice_columns(dimensions))
+        return Groupings(BucketTable(buckets), SliceTable(slices, dimensions))
 
     def scalar(self, sql: str) -> Any:
-        return self.rows(sql)[0][0]
-
-    def rows(self, sql: str) -> Sequence[Row]:
         with self._session() as connection:
-            return connection.execute(sql.encode()).fetchall()
+            return connection.execute(sql.encode()).fetchall()[0][0]
 
     @contextmanager
     def _session(self) -> Iterator[psycopg.Connection[Any]]:
-        with engine_errors("PostgreSQL", psycopg.Error), psycopg.connect(self.url, options=self._options) as connection:
+        options = " ".join(f"-c {name}={value}" for name, value in POSTGRESQL_OPTIONS.items())
+        with engine_errors("PostgreSQL", psycopg.Error), psycopg.connect(self.url, options=options) as connection:
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             yield connection
-
-    @cached_property
-    def _options(self) -> str:
-        return f"-c work_mem={self.work_mem} -c TimeZone=UTC"

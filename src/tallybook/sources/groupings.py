@@ -1,0 +1,108 @@
+"""What a source's two groupings brought, as compact columns until each day's turn comes: a year fits in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tallybook.aggregate import NO_LATENCY
+from tallybook.content import NO_BUCKETS, DayBuckets, Key, Slice
+from tallybook.histogram import BUCKETS
+from tallybook.measures import MEASURE_NAMES
+
+Integers = npt.NDArray[np.int64]
+BUCKET_COLUMNS = {
+    "day": pa.int64(),
+    "provider": pa.string(),
+    "model": pa.string(),
+    "bucket": pa.int64(),
+    "records": pa.int64(),
+}
+
+
+def slice_columns(dimensions: Sequence[str]) -> dict[str, pa.DataType]:
+    """The columns of the grouping by slice."""
+    return {"day": pa.int64(), **dict.fromkeys(dimensions, pa.string()), **dict.fromkeys(MEASURE_NAMES, pa.int64())}
+
+
+def as_columns(rows: Iterable[Sequence[Any]], columns: dict[str, pa.DataType]) -> pa.Table:
+    """Rows as a driver gives them, as columns of those types; a number that does not fit is an `ArrowInvalid`."""
+    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    numbers = [
+        map(int, column) if kind == pa.int64() else column
+        for column, kind in zip(values, columns.values(), strict=True)
+    ]
+    arrays = [pa.array(column, kind) for column, kind in zip(numbers, columns.values(), strict=True)]
+    return pa.table(arrays, names=list(columns))
+
+
+class SliceTable:
+    """Rows of day ordinal, dimension values and measures, in any order."""
+
+    def __init__(self, rows: pa.Table, dimensions: Sequence[str]) -> None:
+        columns = slice_columns(dimensions)
+        table = rows.rename_columns(list(columns)).cast(pa.schema(columns))
+        order = np.argsort(table["day"].to_numpy(), kind="stable")
+        self._rows = table.take(pa.array(order))
+        self._days: Integers = self._rows["day"].to_numpy()
+        self._width = len(dimensions)
+
+    def day(self, index: int) -> list[Slice]:
+        """The slices of one day, in any order."""
+        low, high = np.searchsorted(self._days, (index, index + 1)).tolist()
+        columns = [column.to_pylist() for column in self._rows.slice(low, high - low).columns[1:]]
+        keys = zip(*columns[: self._width], strict=True)
+        measures = zip(*columns[self._width :], strict=True)
+        return [Slice(key, totals) for key, totals in zip(keys, measures, strict=True)]
+
+
+class BucketTable:
+    """Rows of day ordinal, provider, model, bucket and number of records, in any order."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        table = rows.rename_columns(list(BUCKET_COLUMNS)).cast(pa.schema(BUCKET_COLUMNS))
+        providers, provider = _encode(table["provider"])
+        models, model = _encode(table["model"])
+        days, buckets = (table[name].to_numpy() for name in ("day", "bucket"))
+        pairs = provider * len(models) + model
+        order = np.lexsort((buckets, pairs, days))
+        self._days, self._pairs, self._buckets = days[order], pairs[order], buckets[order]
+        self._records = table["records"].to_numpy()[order]
+        self._names: list[Key] = [(provider, model) for provider in providers for model in models]
+        if len(buckets) and not NO_LATENCY <= buckets.min() <= buckets.max() < BUCKETS:
+            raise ValueError("a latency is below 0 or beyond the histogram")
+
+    def day(self, index: int) -> DayBuckets:
+        """The histograms of one day."""
+        low, high = np.searchsorted(self._days, (index, index + 1))
+        if low == high:
+            return NO_BUCKETS
+        pairs, records = self._pairs[low:high], self._records[low:high]
+        known = self._buckets[low:high] != NO_LATENCY
+        starts = np.flatnonzero(np.diff(pairs[known], prepend=-1))
+        entries = tuple(zip(self._buckets[low:high][known].tolist(), records[known].tolist(), strict=True))
+        ends = [*starts.tolist(), len(entries)][1:]
+        names = pairs[known][starts].tolist()
+        histograms = {
+            self._names[name]: entries[start:end] for name, start, end in zip(names, starts.tolist(), ends, strict=True)
+        }
+        return DayBuckets(histograms, int(records.sum()))
+
+
+@dataclass(frozen=True)
+class Groupings:
+    """Both groupings of the same records."""
+
+    buckets: BucketTable
+    slices: SliceTable
+
+
+def _encode(column: pa.ChunkedArray) -> tuple[list[str | None], Integers]:
+    """The column's distinct values, None among them, and the place of each row's value in that list."""
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
