@@ -21,7 +21,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from tallybook.days import ONE_DAY, epoch_us, midnight
+from tallybook.days import ONE_DAY, consecutive_runs, epoch_us, midnight
 from tallybook.histogram import PRECISION_BITS, SHIFT_BOUNDS_MS
 from tallybook.measures import DIMENSION_FIELDS, HISTOGRAM_DIMENSIONS, MEASURE_FIELDS, MEASURES, Kind, Measure
 
@@ -155,7 +155,12 @@ def compile_for(
     days: Sequence[date],
     dialect: str,
 ) -> tuple[str, ...]:
-    """The SQL of a statement over consecutive days, in the engine's dialect."""
+    """The SQL of a statement over consecutive days, in the engine's dialect.
+
+    A gap would silently add its records to the day before it, so days that are not consecutive are a `ValueError`.
+    """
+    if len(list(consecutive_runs(days))) != 1:
+        raise ValueError("the days of one statement must be consecutive")
     literal = TIME_COLUMNS[table.time].literal
     bounds = [*days, days[-1] + ONE_DAY]
     real = {str(literal(PLACEHOLDER_DAY + offset * ONE_DAY)): str(literal(day)) for offset, day in enumerate(bounds)}

@@ -12,7 +12,7 @@ from typing import Any
 
 from tallybook.book.ledger import AlreadyClosed, Book, Closing
 from tallybook.content import DayContent
-from tallybook.days import days_between, last_closable
+from tallybook.days import consecutive_runs, days_between, last_closable
 from tallybook.errors import TallybookError, first_line
 from tallybook.measures import TOKENS_IN, TOKENS_OUT
 from tallybook.source import Slicing, Source
@@ -123,8 +123,13 @@ def _judge(
     if first_day is None or day < first_day:
         return _log_result(Result(source.name, day, Outcome.SKIPPED, reason="before the source's first record"))
     if busy := source.busy():
-        return _log_result(Result(source.name, day, Outcome.FAILED, reason=busy))
+        return failed(source, day, busy)
     return None
+
+
+def failed(source: Source, day: date, reason: str) -> Result:
+    """The result for a day that stays open, to be tried again; logged as a warning."""
+    return _log_result(Result(source.name, day, Outcome.FAILED, reason=reason))
 
 
 def _refused(source: Source, day: date) -> Result:
@@ -141,8 +146,7 @@ def _existing(closing: Closing) -> Result:
 def _close_open_days(
     book: Book, source: Source, days: list[date], now: datetime, slicing: Slicing, cancelled: Callable[[], bool]
 ) -> Iterator[Result]:
-    for start in range(0, len(days), MAX_DAYS_PER_READ):
-        chunk = days[start : start + MAX_DAYS_PER_READ]
+    for chunk in _chunks(days):
         done = 0
         for result in _close_chunk(book, source, chunk, now, slicing):
             done += result.outcome is not Outcome.FAILED
@@ -153,6 +157,13 @@ def _close_open_days(
                 return
         if done < len(chunk) > 1:
             yield from _close_one_by_one(book, source, chunk[done:], now, slicing, cancelled)
+
+
+def _chunks(days: list[date]) -> Iterator[list[date]]:
+    """What one read can take: consecutive days, up to a year of them."""
+    for run in consecutive_runs(days):
+        for start in range(0, len(run), MAX_DAYS_PER_READ):
+            yield run[start : start + MAX_DAYS_PER_READ]
 
 
 def _close_one_by_one(
@@ -173,7 +184,7 @@ def _close_chunk(book: Book, source: Source, days: list[date], now: datetime, sl
         for day in days:
             yield close_day(book, source, day, now, next(contents))
     except TallybookError as error:
-        yield _log_result(Result(source.name, day, Outcome.FAILED, reason=error.message))
+        yield failed(source, day, error.message)
     except Exception as error:
         log.exception("day failed unexpectedly", extra={"source": source.name, "date": str(day)})
         yield Result(source.name, day, Outcome.FAILED, reason=first_line(error))

@@ -6,8 +6,10 @@ since the epoch where they are compared with what a database stores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 
 from tallybook.errors import UsageError, shorten
 
@@ -41,10 +43,16 @@ def days_between(first: date, last: date) -> Iterator[date]:
     return (first + timedelta(days=offset) for offset in range((last - first).days + 1))
 
 
+def consecutive_runs(days: Sequence[date]) -> Iterator[list[date]]:
+    """The ascending days, cut wherever one is not the day after the one before."""
+    for _, run in groupby(enumerate(days), key=lambda entry: entry[1] - entry[0] * ONE_DAY):
+        yield [day for _, day in run]
+
+
 def parse_day(text: str) -> date:
     """A day written YYYY-MM-DD; anything else is a `UsageError`."""
     try:
-        if len(text) == len("YYYY-MM-DD"):
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
             return date.fromisoformat(text)
     except ValueError:
         pass

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tallybook.book.ledger import Book
-from tallybook.closing import Outcome, Result, close_days, missing_days
+from tallybook.closing import Result, close_days, failed, missing_days
 from tallybook.days import ONE_DAY, days_between, last_closable
+from tallybook.errors import LogsError
 from tallybook.source import DEFAULT_SLICING, Slicing, Source
 
 QUIET = timedelta(minutes=10)
@@ -27,14 +28,22 @@ class DailyStatsJob:
         """What the scheduler calls: closes every day that is missing and settled, of every source.
 
         Yesterday is closed from 00:05 UTC on. An older day waits while records for it still arrive, and every day waits
-        while the source is busy, as with an import. Calling it again, late, or from two servers does no harm.
+        while the source is busy, as with an import. A source that does not answer is `failed`, and the others go on.
+        Calling it again, late, or from two servers does no harm.
         """
         results: list[Result] = []
         for source in self.sources:
-            if not source.busy():
-                days = [day for day in missing_days(self.book, source, now) if _is_settled(source, day, now)]
-                results += close_days(self.book, source, days, now, self.slicing, cancelled)
+            try:
+                results += self._close_missing(source, now, cancelled)
+            except LogsError as error:
+                results.append(failed(source, last_closable(now), error.message))
         return results
+
+    def _close_missing(self, source: Source, now: datetime, cancelled: Callable[[], bool]) -> Iterator[Result]:
+        if source.busy():
+            return
+        days = [day for day in missing_days(self.book, source, now) if _is_settled(source, day, now)]
+        yield from close_days(self.book, source, days, now, self.slicing, cancelled)
 
     def close(self, day: date, now: datetime) -> Iterator[Result]:
         """Closes one day of every source."""
@@ -50,7 +59,10 @@ class DailyStatsJob:
         """
         days = list(days_between(start, end))
         for source in self.sources:
-            yield from close_days(self.book, source, days, now, self.slicing, cancelled)
+            try:
+                yield from close_days(self.book, source, days, now, self.slicing, cancelled)
+            except LogsError as error:
+                yield failed(source, days[-1], error.message)
             if cancelled():
                 return
 
@@ -69,8 +81,3 @@ def _is_settled(source: Source, day: date, now: datetime) -> bool:
         return True
     arrived_at = source.arrived_at(day)
     return arrived_at is None or now - arrived_at >= QUIET
-
-
-def failed(results: Sequence[Result]) -> list[Result]:
-    """The results that make a command exit with 1."""
-    return [result for result in results if result.outcome is Outcome.FAILED]

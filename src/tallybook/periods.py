@@ -61,8 +61,8 @@ def parse_period(text: str, today: date, first_day: date | None) -> Period:
         return Period(text, min(first_day or yesterday, yesterday), yesterday)
     if not re.match(r"\d", text):
         raise UnknownName("period", text, PERIOD_FORMS)
-    first_text, _, last_text = text.partition("..")
-    return between(parse_day(first_text), parse_day(last_text or first_text))
+    first_text, separator, last_text = text.partition("..")
+    return between(parse_day(first_text), parse_day(last_text if separator else first_text))
 
 
 def between(first: date, last: date) -> Period:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 from typing import Any
 
 from tallybook.book.ledger import Book, Closing
-from tallybook.days import ONE_DAY
+from tallybook.days import consecutive_runs
 from tallybook.digest import digest_day, safe_integers
 from tallybook.measures import MEASURE_NAMES, NOTHING, REQUESTS, Totals
 from tallybook.source import Slicing, Source
@@ -44,9 +43,8 @@ def find_drift(book: Book, source: Source, days: Sequence[date], slicing: Slicin
         return
     closings = {closing.day: closing for closing in book.closings(source.name, days[0], days[-1])}
     closed_totals = {stat.day: stat.totals for stat in book.daily_stats(source.name, days[0], days[-1])}
-    for _, run in groupby(enumerate(days), key=lambda entry: entry[1] - entry[0] * ONE_DAY):
-        run_days = [day for _, day in run]
-        for content in source.contents(run_days, slicing):
+    for run in consecutive_runs(days):
+        for content in source.contents(run, slicing):
             if digest_day(content) != closings[content.day].digest:
                 yield _drift(closings[content.day], closed_totals.get(content.day, NOTHING), content.totals)
 

@@ -7,6 +7,7 @@ the few rules that need two fields or the clock are in `RULES`.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def read_instant(value: int | str) -> datetime:
     if isinstance(value, int):
         return _from_epoch_ms(value)
     try:
-        instant = datetime.fromisoformat(value)
+        instant = datetime.fromisoformat(value.upper())
     except ValueError:
         raise Unacceptable(f"created_at {shorten(value, 40)!r} is not an RFC 3339 instant") from None
     if instant.tzinfo is None:
@@ -184,6 +185,8 @@ def decode_records(body: bytes) -> tuple[list[tuple[int, LogRecord]], list[Rejec
 
     A batch without a fault is decoded in one call; only one with a fault is taken apart record by record.
     """
+    if not body.strip():
+        raise UnreadableBody("The body is empty.")
     try:
         return list(enumerate(_decode_all(body))), []
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError):
@@ -199,12 +202,20 @@ def _split(body: bytes) -> list[bytes]:
         try:
             return [bytes(raw) for raw in _RAW.decode(body)]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UnreadableBody(f"The body is not a JSON array: {error}") from None
+            return _split_leniently(body, error)
     try:
         msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return [line for line in body.splitlines() if line.strip()]
     return [body]
+
+
+def _split_leniently(body: bytes, error: Exception) -> list[bytes]:
+    """The standard library reads text that is no Unicode, so that only the record that has it is rejected."""
+    try:
+        return [json.dumps(item).encode() for item in json.loads(body)]
+    except (ValueError, RecursionError):
+        raise UnreadableBody(f"The body is not a JSON array: {error}") from None
 
 
 def _decode_each(parts: Iterable[bytes]) -> tuple[list[tuple[int, LogRecord]], list[Rejected]]:

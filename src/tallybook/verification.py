@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from tallybook import histogram
-from tallybook.book.ledger import Book, Closing
+from tallybook.book.ledger import Book, Closing, UnreadableRow
 from tallybook.content import DayContent
 from tallybook.digest import canonical_bytes, digest_day, genesis
-from tallybook.errors import TallybookError, UnreadableFile, first_line
+from tallybook.errors import UnreadableFile, first_line
 from tallybook.measures import REQUESTS, add_totals
 
 
@@ -61,9 +61,9 @@ def verify_book(book: Book, anchors: Iterable[Anchor] | None = None) -> Verifica
     faults: list[Fault] = []
     chains: dict[int, str] = {}
     expected_seq, prev_chain = 1, genesis(book.book_id())
-    for closing, content, stat in _readable(book, faults):
+    for closing in _readable_closings(book, faults):
         faults += _closing_faults(closing, expected_seq, prev_chain)
-        faults += _content_faults(closing, content, stat)
+        faults += _day_faults(book, closing)
         chains[closing.seq] = closing.chain
         expected_seq, prev_chain = closing.seq + 1, closing.chain
     faults += [Fault(None, source, day, table, "belongs to no closing") for table, source, day in book.orphans()]
@@ -79,14 +79,20 @@ def verify_book(book: Book, anchors: Iterable[Anchor] | None = None) -> Verifica
     return Verification(verdict, len(chains), chains[max(chains)] if chains else None, bool(listed), tuple(faults))
 
 
-def _readable(book: Book, faults: list[Fault]) -> Iterator[tuple[Closing, DayContent, sa.Row[Any] | None]]:
-    """The book's days; one whose rows cannot even be parsed ends the walk with a fault."""
+def _readable_closings(book: Book, faults: list[Fault]) -> list[Closing]:
     try:
-        yield from book.contents()
-    except TallybookError:
-        raise
-    except (ValueError, TypeError) as error:
-        faults.append(Fault(None, None, None, "daily_stats", f"a row cannot be read: {first_line(error)}"))
+        return book.closings()
+    except UnreadableRow as error:
+        faults.append(Fault(None, None, None, "closings", f"cannot be read: {error.message}"))
+        return []
+
+
+def _day_faults(book: Book, closing: Closing) -> list[Fault]:
+    try:
+        content, stat = book.content_of(closing)
+    except UnreadableRow as error:
+        return [Fault(closing.seq, closing.source, str(closing.day), "daily_stats", f"cannot be read: {error.message}")]
+    return list(_content_faults(closing, content, stat))
 
 
 def _closing_faults(closing: Closing, expected_seq: int, prev_chain: str) -> Iterator[Fault]:

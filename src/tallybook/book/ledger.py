@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -17,8 +17,9 @@ from tallybook.book.schema import adjustments, book, closings, daily_histograms,
 from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel
 from tallybook.days import format_instant
 from tallybook.digest import PAYLOAD_VERSION, canonical_bytes, chain_link, digest_day, genesis, safe_integers
+from tallybook.errors import BookError, first_line
 from tallybook.histogram import Histogram
-from tallybook.measures import HISTOGRAM_DIMENSIONS, MEASURE_NAMES, Totals
+from tallybook.measures import DIMENSION_NAMES, HISTOGRAM_DIMENSIONS, MEASURE_NAMES, Totals
 
 FINGERPRINT_MEASURES = ("requests", "tokens_in", "tokens_out", "latency_sum_ms", "cost_nanousd")
 
@@ -47,6 +48,10 @@ class Closing:
         """What `chain` must be: the hash of every other field, `prev_chain` among them."""
         entry = {name: value for name, value in asdict(self).items() if name != "chain"}
         return chain_link({**entry, "day": self.day.isoformat()})
+
+
+class UnreadableRow(BookError):
+    """A row of the book does not hold what its column must."""
 
 
 class AlreadyClosed(Exception):
@@ -198,11 +203,10 @@ class Book:
         with reading(self._engine) as connection:
             return [(row.date, row.provider, row.model, _histogram(row.histogram)) for row in connection.execute(query)]
 
-    def contents(self) -> Iterator[tuple[Closing, DayContent, sa.Row[Any] | None]]:
-        """Every closing in order, with the day's content as its rows now say, and its row of `daily_stats`."""
-        for closing in self.closings():
-            with reading(self._engine) as connection:
-                yield closing, *_read_content(connection, closing)
+    def content_of(self, closing: Closing) -> tuple[DayContent, sa.Row[Any] | None]:
+        """The closed day's content as its rows now say, and its row of `daily_stats`; raises `UnreadableRow`."""
+        with reading(self._engine) as connection:
+            return _read_content(connection, closing)
 
     def orphans(self) -> list[tuple[str, str, str]]:
         """(table, source, day) of rows that belong to no closing of a day with records."""
@@ -278,7 +282,12 @@ def _histogram(text: str) -> Histogram:
 
 
 def _closing(row: sa.Row[Any]) -> Closing:
-    return Closing(**{**row._mapping, "day": date.fromisoformat(row.day)})  # noqa: SLF001 - a Row's public mapping
+    try:
+        return Closing(**{**row._mapping, "day": date.fromisoformat(row.day)})  # noqa: SLF001 - a Row's public mapping
+    except ValueError:
+        raise UnreadableRow(
+            f"Closing {row.seq} has no day but {row.day!r}.", "Restore the book from a backup."
+        ) from None
 
 
 def _one_closing(connection: sa.Connection, source: str, day: date) -> Closing | None:
@@ -304,15 +313,27 @@ def _daily_stat(row: sa.Row[Any]) -> DailyStat:
 
 def _measures(row: sa.Row[Any]) -> Totals:
     mapping = row._mapping  # noqa: SLF001 - a Row's public mapping
-    return tuple(mapping[name] for name in MEASURE_NAMES)
+    totals = tuple(mapping[name] for name in MEASURE_NAMES)
+    if any(type(value) is not int for value in totals):
+        raise UnreadableRow("a measure is not a whole number")
+    return totals
 
 
 def _read_content(connection: sa.Connection, closing: Closing) -> tuple[DayContent, sa.Row[Any] | None]:
+    try:
+        return _parse_content(connection, closing)
+    except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+        raise UnreadableRow(first_line(error)) from error
+
+
+def _parse_content(connection: sa.Connection, closing: Closing) -> tuple[DayContent, sa.Row[Any] | None]:
     def rows(table: sa.Table) -> Sequence[sa.Row[Any]]:
         return connection.execute(_range(sa.select(table), table, closing.source, closing.day, closing.day)).all()
 
     stat = next(iter(rows(daily_stats)), None)
-    dimensions = tuple(msgspec.json.decode(stat.dimensions)) if stat else ()
+    dimensions = msgspec.json.decode(stat.dimensions, type=tuple[str, ...]) if stat else ()
+    if unknown := set(dimensions) - set(DIMENSION_NAMES):
+        raise UnreadableRow(f"no dimension is named {', '.join(sorted(unknown))}")
     top = msgspec.json.decode(stat.top_models, type=list[TopModel]) if stat else ()
     content = DayContent(
         day=closing.day,

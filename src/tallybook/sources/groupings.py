@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from tallybook.aggregate import NO_LATENCY
 from tallybook.content import NO_BUCKETS, DayBuckets, Key, Slice
+from tallybook.errors import CloseFailed
 from tallybook.histogram import BUCKETS
 from tallybook.measures import MEASURE_NAMES
 
@@ -31,7 +33,7 @@ def slice_columns(dimensions: Sequence[str]) -> dict[str, pa.DataType]:
 
 
 def as_columns(rows: Iterable[Sequence[Any]], columns: dict[str, pa.DataType]) -> pa.Table:
-    """Rows as a driver gives them, as columns of those types; a number that does not fit is an `ArrowInvalid`."""
+    """Rows as a driver gives them, as columns of those types; a number that does not fit is an `OverflowError`."""
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
     numbers = [
         map(int, column) if kind == pa.int64() else column
@@ -41,16 +43,33 @@ def as_columns(rows: Iterable[Sequence[Any]], columns: dict[str, pa.DataType]) -
     return pa.table(arrays, names=list(columns))
 
 
+@contextmanager
+def _within_64_bits() -> Iterator[None]:
+    """A sum that does not fit makes the day fail; it is never rounded or wrapped."""
+    try:
+        yield
+    except (OverflowError, pa.ArrowInvalid) as error:
+        raise CloseFailed("A total is beyond 64 bits.", "Look for absurd values in the source.") from error
+
+
 class SliceTable:
     """Rows of day ordinal, dimension values and measures, in any order."""
 
     def __init__(self, rows: pa.Table, dimensions: Sequence[str]) -> None:
         columns = slice_columns(dimensions)
-        table = rows.rename_columns(list(columns)).cast(pa.schema(columns))
+        with _within_64_bits():
+            table = rows.rename_columns(list(columns)).cast(pa.schema(columns))
         order = np.argsort(table["day"].to_numpy(), kind="stable")
         self._rows = table.take(pa.array(order))
         self._days: Integers = self._rows["day"].to_numpy()
         self._width = len(dimensions)
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[Any]], dimensions: Sequence[str]) -> SliceTable:
+        """From rows as a driver gives them."""
+        with _within_64_bits():
+            columns = as_columns(rows, slice_columns(dimensions))
+        return cls(columns, dimensions)
 
     def day(self, index: int) -> list[Slice]:
         """The slices of one day, in any order."""
@@ -76,6 +95,11 @@ class BucketTable:
         self._names: list[Key] = [(provider, model) for provider in providers for model in models]
         if len(buckets) and not NO_LATENCY <= buckets.min() <= buckets.max() < BUCKETS:
             raise ValueError("a latency is below 0 or beyond the histogram")
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[Any]]) -> BucketTable:
+        """From rows as a driver gives them."""
+        return cls(as_columns(rows, BUCKET_COLUMNS))
 
     def day(self, index: int) -> DayBuckets:
         """The histograms of one day."""

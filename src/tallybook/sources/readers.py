@@ -24,7 +24,7 @@ from tallybook import aggregate
 from tallybook.aggregate import STRING_FIELDS, RecordTable
 from tallybook.errors import LogsError, first_line
 from tallybook.measures import DIMENSION_FIELDS, HISTOGRAM_DIMENSIONS, MEASURE_FIELDS
-from tallybook.sources.groupings import BUCKET_COLUMNS, BucketTable, Groupings, SliceTable, as_columns, slice_columns
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
 
 FETCH_ROWS = 10_000
 
@@ -142,7 +142,7 @@ POSTGRESQL_OPTIONS = {
     "enable_sort": "off",
     "jit": "off",
 }
-"""The planner overrates the number of groups and would sort millions of rows to disk; hashing takes a quarter of that."""
+"""The planner overrates the number of groups and would sort millions of rows to disk; hashing takes a quarter."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ class PostgreSQLReader:
     def groupings(self, table: RecordTable, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         by_bucket, by_slice = aggregate.compile_for(aggregate.grouped, table, dimensions, days, "postgres")
         with self._session() as connection, connection.cursor() as cursor:
-            buckets = as_columns(cursor.stream(by_bucket.encode(), size=FETCH_ROWS), BUCKET_COLUMNS)
-            slices = as_columns(cursor.stream(by_slice.encode(), size=FETCH_ROWS), slice_columns(dimensions))
-        return Groupings(BucketTable(buckets), SliceTable(slices, dimensions))
+            buckets = BucketTable.of(cursor.stream(by_bucket.encode(), size=FETCH_ROWS))
+            slices = SliceTable.of(cursor.stream(by_slice.encode(), size=FETCH_ROWS), dimensions)
+        return Groupings(buckets, slices)
 
     def scalar(self, sql: str) -> Any:
         with self._session() as connection:
