@@ -63,7 +63,7 @@ daily_stats = Table(
     Column("dimensions", Text, nullable=False),
     Column("histogram", Text, nullable=False),
     Column("created_at", INSTANT, nullable=False),
-    Index(None, "date"),
+    Index("ix_daily_stats_date", "date"),
 )
 
 daily_slices = Table(
@@ -105,5 +105,5 @@ adjustments = Table(
     Column("digest", HASH, nullable=False),
     Column("chain", HASH, nullable=False),
     Column("prev_chain", HASH, nullable=False),
-    Index(None, "source", "day"),
+    Index("ix_adjustments_source_day", "source", "day"),
 )

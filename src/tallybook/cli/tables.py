@@ -62,6 +62,16 @@ def dollars(value: str | None) -> str:
     return UNKNOWN if value is None else f"${float(value):,.2f}"
 
 
+def count_of(count: int, noun: str) -> str:
+    """A number with its noun, as in "1 record" and "2,000 records"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _say(console: Console, text: str) -> None:
+    """One line, however narrow the terminal: what is piped stays whole."""
+    console.print(text, soft_wrap=True)
+
+
 def share(part: Any, whole: Any) -> str:
     return UNKNOWN if not int(whole or 0) else f"{100 * int(part) / int(whole):.2f} %"
 
@@ -92,13 +102,14 @@ def _table(*columns: str, left: int = 1) -> Table:
 def print_stats(console: Console, answer: Row) -> None:
     """The period's figures, its days or rows, and the top models."""
     days = ", ".join(f"{count} {state}" for state, count in answer["days"].items() if count) or "no days"
-    console.print(f"[bold]{answer['period']}[/]  {answer['from']} to {answer['to']} UTC  [dim]{days}[/]")
+    _say(console, f"[bold]{answer['period']}[/]  {answer['from']} to {answer['to']} UTC  [dim]{days}[/]")
     console.print()
     console.print(_totals(answer["totals"]))
     console.print()
     if answer["days"]["missing"]:
-        console.print(
-            f"[bold red]{answer['days']['missing']} closable days are missing[/]: `tallybook status` names them."
+        _say(
+            console,
+            f"[bold red]{answer['days']['missing']} closable days are missing[/]: `tallybook status` names them.",
         )
     if "by" in answer:
         console.print(_by_table(answer["by"]))
@@ -106,7 +117,7 @@ def print_stats(console: Console, answer: Row) -> None:
         return
     console.print(_series_table(answer["series"]))
     if any(not answer["totals"][name] for name in ("status_count", "latency_count", "priced_requests")):
-        console.print("[dim]\N{EN DASH} is unknown, not zero[/]")
+        _say(console, "[dim]\N{EN DASH} is unknown, not zero[/]")
     if answer["top_models"]:
         console.print()
         console.print(_top_table(answer["top_models"], answer["totals"]))
@@ -180,9 +191,9 @@ def _by_table(by: Row) -> Table:
 
 def _print_rest(console: Console, rows: Sequence[Row], dimension: str) -> None:
     if len(rows) > SHOWN_ROWS:
-        console.print(f"[dim]and {len(rows) - SHOWN_ROWS} more; --json and --csv have them all[/]")
+        _say(console, f"[dim]and {len(rows) - SHOWN_ROWS} more; --json and --csv have them all[/]")
     if not rows:
-        console.print(f"[dim]No requests, so nothing by {dimension}.[/]")
+        _say(console, f"[dim]No requests, so nothing by {dimension}.[/]")
 
 
 def _top_table(models: Sequence[Row], totals: Row) -> Table:
@@ -216,18 +227,19 @@ def _cell(value: Any) -> Any:
 def print_status(console: Console, answer: Row) -> None:
     """Each source and how it stands."""
     if not answer["sources"]:
-        console.print(
-            "No records yet. Send some to POST /v1/log-records, `tallybook import` a file, or try `tallybook demo`."
+        _say(
+            console,
+            "No records yet. Send some to POST /v1/log-records, `tallybook import` a file, or try `tallybook demo`.",
         )
         return
     for source in answer["sources"]:
         label = "  [magenta]synthetic demo traffic[/]" if source["synthetic"] else ""
-        console.print(f"[bold]{escape(source['source'])}[/]{label}")
+        _say(console, f"[bold]{escape(source['source'])}[/]{label}")
         grid = Table.grid(padding=(0, 2))
         for name, value in _status_rows(source):
             grid.add_row(f"  [dim]{name}[/]", value)
         console.print(grid)
-    console.print(f"[dim]{answer['closings']} closings in the book[/]")
+    _say(console, f"[dim]{answer['closings']} closings in the book[/]")
 
 
 def _status_rows(source: Row) -> list[tuple[str, str]]:
@@ -266,49 +278,54 @@ class ResultPrinter:
         detail = escape(result.get("reason") or "")
         if result["digest"]:
             detail = f"{result['requests']:>12,} requests  [dim]{result['digest'][:12]}[/]"
-        self._console.print(
-            f"{result['day']}  {escape(result['source'])}  [{OUTCOME_STYLES[outcome]}]{outcome:8}[/] {detail}"
+        _say(
+            self._console,
+            f"{result['day']}  {escape(result['source'])}  [{OUTCOME_STYLES[outcome]}]{outcome:8}[/] {detail}",
         )
 
     def close(self) -> None:
         """Says what was only counted, and what to do where there was nothing."""
         if not self._counts:
-            self._console.print("No source has a record yet, so there is nothing to close.")
+            _say(self._console, "No source has a record yet, so there is nothing to close.")
         if sum(self._counts.values()) > 1:
             listed = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items())
-            self._console.print(f"[dim]{listed}[/]")
+            _say(self._console, f"[dim]{listed}[/]")
 
 
 def print_imported(console: Console, result: Row) -> None:
     """One line a file, and what its records do not tell."""
     name = escape(result["file"])
     if result["already"]:
-        console.print(f"{name}: [dim]imported before; nothing added[/]")
+        _say(console, f"{name}: [dim]imported before; nothing added[/]")
         return
     extra = "".join(f", {result[what]:,} {what}" for what in ("duplicates", "skipped") if result[what])
-    console.print(f"{name}: [green]{result['accepted']:,} records[/]{extra}")
+    _say(console, f"{name}: [green]{count_of(result['accepted'], 'record')}[/]{extra}")
     if result["unknown"]:
-        console.print(f"  [yellow]unknown in this file[/]: {', '.join(result['unknown'])}")
+        _say(console, f"  [yellow]unknown in this file[/]: {', '.join(result['unknown'])}")
 
 
 def print_pruned(console: Console, answer: Row) -> None:
     """What was deleted, and what was kept and why."""
-    console.print(
-        f"Deleted {answer['deleted_records']:,} records, {len(answer['deleted_days'])} closed days; statistics stay."
+    _say(
+        console,
+        f"Deleted {count_of(answer['deleted_records'], 'record')} "
+        f"of {count_of(len(answer['deleted_days']), 'closed day')}; the statistics stay.",
     )
     for kept in answer["kept"]:
-        console.print(f"  [yellow]kept[/] {kept['day']}: {kept['reason']}")
+        _say(console, f"  [yellow]kept[/] {kept['day']}: {kept['reason']}")
 
 
 def print_demo(console: Console, answer: Row) -> None:
     """What the demo brought, and where to look."""
     outcomes = [result["outcome"] for result in answer["results"]]
-    console.print(
+    _say(
+        console,
         f"{answer['records']:,} records of [magenta]synthetic demo traffic[/] stored; "
-        f"{outcomes.count('closed')} days closed, {outcomes.count('zero')} zero."
+        f"{outcomes.count('closed')} days closed, {outcomes.count('zero')} zero.",
     )
-    console.print(
-        "[dim]Next: `tallybook stats last30d`, the same with `--by team`, `tallybook verify`, `tallybook serve`[/]"
+    _say(
+        console,
+        "[dim]Next: `tallybook stats last30d`, the same with `--by team`, `tallybook verify`, `tallybook serve`[/]",
     )
 
 
@@ -316,22 +333,23 @@ def print_verdict(console: Console, answer: Row, home: Path) -> None:
     """The verdict, what it rests on, and each fault."""
     style = "green" if answer["verdict"] == "intact" else "bold red"
     anchored = "anchored" if answer["anchored"] else "consistent, NOT anchored"
-    console.print(f"[{style}]{answer['verdict']}[/]  {answer['closings']:,} closings, {anchored}")
+    _say(console, f"[{style}]{answer['verdict']}[/]  {answer['closings']:,} closings, {anchored}")
     if answer["head"]:
-        console.print(f"head  {answer['head']}")
+        _say(console, f"head  {answer['head']}")
     for fault in answer["faults"]:
         where = " ".join(str(fault[part]) for part in ("source", "day") if fault[part]) or f"closing {fault['seq']}"
-        console.print(f"  [red]{escape(where)}[/]  {fault['table']}: {escape(fault['fault'])}")
+        _say(console, f"  [red]{escape(where)}[/]  {fault['table']}: {escape(fault['fault'])}")
     if not answer["anchored"] and answer["closings"]:
-        console.print(
-            f"[dim]To anchor it: --anchor {escape(str(home / 'anchors.log'))}, or better a copy kept elsewhere.[/]"
+        _say(
+            console,
+            f"[dim]To anchor it: --anchor {escape(str(home / 'anchors.log'))}, or better a copy kept elsewhere.[/]",
         )
 
 
 def print_drift(console: Console, drifts: Sequence[Row]) -> None:
     """Each day that its source tells differently now."""
     if not drifts:
-        console.print("Every closed day is as its source tells it.")
+        _say(console, "Every closed day is as its source tells it.")
         return
     table = _table("day", "source", "state", "change", left=4)
     for drift in drifts:

@@ -36,8 +36,13 @@ class Format:
     has_columns: bool
 
 
+CSV_OPTIONS = (
+    """all_varchar = true, header = true, strict_mode = true, skip = 0, comment = '', quote = '"', escape = '"'"""
+)
+"""Only the delimiter is guessed: left to guess more, DuckDB drops what it takes for a preface or a comment."""
+
 FORMATS = {
-    ".csv": Format("CSV", "read_csv({path}, all_varchar = true, header = true, strict_mode = true)", '"{name}"', True),
+    ".csv": Format("CSV", f"read_csv({{path}}, {CSV_OPTIONS})", '"{name}"', True),
     ".jsonl": Format("JSON lines", "read_json_objects({path}, format = 'auto')", "json ->> '$.{name}'", False),
     ".parquet": Format("Parquet", "read_parquet({path})", 'CAST("{name}" AS VARCHAR)', True),
 }
@@ -119,17 +124,17 @@ def import_file(store: LogStore, file: Path, reading: Reading, now: datetime, pr
 
 @contextmanager
 def _plain_file(file: Path) -> Iterator[Path]:
-    """The file itself, or what its .gz holds in a temporary file with the inner suffix."""
+    """The file, or what its .gz holds, under a temporary name: DuckDB would read * or [ in its own as a pattern."""
     suffix = _inner_suffix(file)
     try:
-        if file.suffix.lower() != ".gz":
-            with file.open("rb"):
-                yield file
-            return
-        with tempfile.TemporaryDirectory() as folder, gzip.open(file, "rb") as packed:
+        with tempfile.TemporaryDirectory() as folder:
             plain = Path(folder) / f"plain{suffix}"
-            with plain.open("wb") as target:
-                shutil.copyfileobj(cast("BinaryIO", packed), target, CHUNK)
+            if file.suffix.lower() == ".gz":
+                with gzip.open(file, "rb") as packed, plain.open("wb") as target:
+                    shutil.copyfileobj(cast("BinaryIO", packed), target, CHUNK)
+            else:
+                file.open("rb").close()
+                plain.symlink_to(file.absolute())
             yield plain
     except (OSError, EOFError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)

@@ -21,6 +21,11 @@ from tallybook.source import Slicing, Source
 LOCAL = "local"
 SUPPORTED_LOGS = ("duckdb:///FILE",)
 FORMAT = 1
+DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""All that we use is built in; nothing is to be downloaded while running."""
 DAY_US = 86_400_000_000
 
 COLUMN_TYPES = {
@@ -112,7 +117,7 @@ class LogStore:
         with logs_errors():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                connection = duckdb.connect(path)
+                connection = duckdb.connect(path, config=DUCKDB_CONFIG)
             except OSError as error:
                 raise LogsError(
                     f"The logs at {path} cannot be opened: {error.strerror}.", "Name others with --logs."

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from tallybook import __version__
 from tallybook.bookkeeper import Answer, Bookkeeper
@@ -53,8 +53,8 @@ class BackfillRequest(msgspec.Struct, forbid_unknown_fields=True, rename={"first
     source: str | None = None
 
 
-FromDay = Annotated[str | None, Parameter(query="from", description="First day, YYYY-MM-DD")]
-ToDay = Annotated[str | None, Parameter(query="to", description="Last day, included")]
+FromDay = Annotated[str | None, QueryParameter(name="from", description="First day, YYYY-MM-DD")]
+ToDay = Annotated[str | None, QueryParameter(name="to", description="Last day, included")]
 Record = Schema(
     type=OpenAPIType.OBJECT,
     required=["created_at", "model_name", "status_code"],
