@@ -168,10 +168,10 @@ class LogStore:
         duplicates = set(_repeated(rows))
         with self.writing() as connection:
             candidates = [position for position in range(len(rows)) if position not in duplicates]
-            incoming = _as_arrow(rows, candidates)
-            connection.register("incoming", incoming)
-            stored = connection.execute(_STORED_ALREADY).fetchall()
-            duplicates.update(position for (position,) in stored)
+            connection.register("incoming", _as_arrow(rows, candidates))
+            duplicates.update(position for (position,) in connection.execute(_STORED_ALREADY).fetchall())
+            fresh = [position for position in candidates if position not in duplicates]
+            connection.register("incoming", _as_arrow(rows, fresh))
             connection.execute(_APPEND)
             note_arrivals(connection, "incoming", now)
         return Appended(len(rows) - len(duplicates), frozenset(duplicates))
@@ -268,7 +268,7 @@ IS_STORED = (
     "AND stored.status_code IS NOT DISTINCT FROM incoming.status_code)"
 )
 _STORED_ALREADY = f"SELECT position FROM incoming WHERE {IS_STORED}"  # noqa: S608 - constants
-_APPEND = f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM incoming WHERE NOT {IS_STORED}"  # noqa: S608
+_APPEND = f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM incoming"  # noqa: S608
 _ARRIVALS = (
     "INSERT INTO arrivals "
     "SELECT DISTINCT CAST(epoch_ms(epoch_us(created_at) // {day_us} * 86400000) AS DATE), CAST(? AS TIMESTAMP) "
