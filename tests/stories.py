@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tallybook.book.ledger import Book
 from tallybook.days import epoch_us
 from tallybook.logs.store import LogStore
-from tallybook.measures import MEASURE_NAMES, OTHER
+from tallybook.measures import MEASURE_NAMES
 from tallybook.records import STORED_FIELDS, StoredRow
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -41,7 +41,10 @@ def record(moment: str | datetime, model: str = "gpt-5", status: int | None = 20
 
 def stored(records: Sequence[Record]) -> list[StoredRow]:
     """The records as rows of our own logs."""
-    return [tuple({**entry, "created_at": epoch_us(entry["created_at"])}[name] for name in STORED_FIELDS) for entry in records]
+    return [
+        tuple({**entry, "created_at": epoch_us(entry["created_at"])}[name] for name in STORED_FIELDS)
+        for entry in records
+    ]
 
 
 def put(logs: LogStore, *records: Record, now: datetime = ARRIVED) -> None:
@@ -56,7 +59,7 @@ def totals(**known: int) -> tuple[int, ...]:
 
 _TEXT = ("model_name", "request_id", "provider", "api_key", "user", "team", "operation", "error_type")
 
-TIMES = {
+TIMES: dict[str, tuple[str, Callable[[datetime], Any]]] = {
     "timestamp": ("TIMESTAMP", lambda instant: instant.replace(tzinfo=None)),
     "text": ("TEXT", lambda instant: instant.strftime("%Y-%m-%d %H:%M:%S.%f")),
     "epoch_s": ("BIGINT", lambda instant: epoch_us(instant) // 1_000_000),
@@ -72,7 +75,10 @@ def _columns(time: str) -> str:
 
 def _foreign_rows(records: Sequence[Record], time: str) -> list[tuple[Any, ...]]:
     as_stored = TIMES[time][1]
-    return [tuple(as_stored(entry[name]) if name == "created_at" else entry[name] for name in STORED_FIELDS) for entry in records]
+    return [
+        tuple(as_stored(entry[name]) if name == "created_at" else entry[name] for name in STORED_FIELDS)
+        for entry in records
+    ]
 
 
 def sqlite_table(path: Path, records: Sequence[Record], time: str) -> None:
@@ -118,7 +124,3 @@ def facts(book: Book) -> list[tuple[str, str, int]]:
 def pick(row: Mapping[str, Any], names: str) -> list[Any]:
     """The named values of a row, in order."""
     return [row[name] for name in names.split()]
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]
-assert OTHER == "(other)"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import oracle
 import psycopg
 import pytest
 import sqlalchemy as sa
+
+import oracle
 from stories import (
     NOW,
     TODAY,
@@ -28,7 +29,6 @@ from stories import (
     record,
     sqlite_table,
 )
-
 from tallybook.book.ledger import AlreadyClosed, Book
 from tallybook.closing import Outcome, Result
 from tallybook.content import DayContent, empty_content
@@ -82,7 +82,7 @@ class FailingStatements:
     fail_at: int = 0
     seen: int = 0
 
-    def __enter__(self) -> FailingStatements:
+    def __enter__(self) -> Self:
         sa.event.listen(self.engine, "before_cursor_execute", self._count)
         return self
 
@@ -124,14 +124,14 @@ class HalfBlindSource:
     def first_day(self) -> date | None:
         return self.source.first_day()
 
-    def contents(self, days: Sequence[date], slicing: Slicing) -> Iterator[DayContent]:
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         if self.failures:
             self.failures -= 1
             raise LogsError("DuckDB could not read the logs: out of memory")
         yield from self.source.contents(days, slicing)
 
     def arrived_at(self, day: date) -> datetime | None:
-        return None
+        return self.source.arrived_at(day)
 
     def busy(self) -> str | None:
         return None
@@ -194,7 +194,9 @@ print(won)
 
 def test_fault_4_two_processes_that_race_leave_one_gapless_chain(book: Book, book_url: str) -> None:
     racers = [
-        subprocess.Popen([sys.executable, "-c", RACER, book_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, book_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(3)
     ]
     for racer in racers:
@@ -210,6 +212,36 @@ def test_fault_4_two_processes_that_race_leave_one_gapless_chain(book: Book, boo
     assert [closing.seq for closing in book.closings()] == list(range(1, 61))
     assert len({closing.day for closing in book.closings()}) == 60
     assert verify_book(book).verdict == "intact"
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_fault_4_a_database_that_is_stricter_by_default_changes_nothing(
+    postgres_url: str, logs: LogStore, isolation: str
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        database = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = '{isolation}'".encode())
+    put(logs, *(record(f"11-{day:02d} 10:00") for day in range(1, 23)))
+    books = [Book.open(postgres_url, NOW) for _ in range(4)]
+    barrier = threading.Barrier(4)
+    results: list[Result] = []
+
+    def serve(own_book: Book, name: str) -> None:
+        source = TableSource(name, OWN_TABLE, DuckDBReader(logs.connect))
+        barrier.wait()
+        results.extend(DailyStatsJob(own_book, [source]).backfill_range(date(2026, 11, 1), YESTERDAY, NOW))
+
+    threads = [threading.Thread(target=serve, args=pair) for pair in zip(books, "aabb", strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sequence, verdict = [closing.seq for closing in books[0].closings()], verify_book(books[0]).verdict
+    for own_book in books:
+        own_book.close()
+    assert {(result.outcome, result.reason) for result in results} <= {(Outcome.CLOSED, None), (Outcome.EXISTS, None)}
+    assert sequence == list(range(1, 45))
+    assert verdict == "intact"
 
 
 def test_fault_4_the_loser_is_told_which_closing_is_there(book: Book) -> None:
@@ -234,11 +266,11 @@ class Counted:
         self.statements.append(sql)
         return self.connection.sql(sql)
 
-    def __enter__(self) -> Counted:
+    def __enter__(self) -> Self:
         self.connection.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self.connection.__exit__(*error)
 
 
@@ -288,22 +320,28 @@ def test_fault_5_records_that_arrive_between_the_two_statements_are_not_seen_by_
             put(logs, record("11-22 11:00", latency_ms=7))
             return type("Answer", (), {"to_arrow_table": lambda _: answer})()
 
-    job = DailyStatsJob(sqlite_book, [TableSource("local", OWN_TABLE, DuckDBReader(lambda: Interrupted(logs.connect())))])  # type: ignore[arg-type, return-value]
+    def connect() -> Any:
+        return Interrupted(logs.connect())
+
+    job = DailyStatsJob(sqlite_book, [TableSource("local", OWN_TABLE, DuckDBReader(connect))])
     assert [(result.outcome, result.requests) for result in job.run_once(NOW)] == [(Outcome.CLOSED, 1)]
+    assert logs.counts() == {YESTERDAY: 3}
 
 
 def test_fault_5_on_postgresql_a_backfill_of_30_days_sends_two_statements(
     sqlite_book: Book, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postgres_table(postgres_url, [record(at("10-24 10:00") + timedelta(days=offset)) for offset in range(30)], "timestamp")
+    postgres_table(
+        postgres_url, [record(at("10-24 10:00") + timedelta(days=offset)) for offset in range(30)], "timestamp"
+    )
     statements: list[str] = []
-    original = psycopg.ServerCursor.execute
+    original = psycopg.Cursor.stream
 
     def noted(cursor: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
         statements.append(str(query))
         return original(cursor, query, *args, **kwargs)
 
-    monkeypatch.setattr(psycopg.ServerCursor, "execute", noted)
+    monkeypatch.setattr(psycopg.Cursor, "stream", noted)
     source = TableSource("gateway", OWN_TABLE, PostgreSQLReader(postgres_url))
     results = list(DailyStatsJob(sqlite_book, [source]).backfill_range(date(2026, 10, 24), YESTERDAY, NOW))
     assert [str(result.outcome) for result in results] == ["closed"] * 30
@@ -317,7 +355,12 @@ def test_fault_5_on_sqlite_a_backfill_of_30_days_reads_the_file_once(
     sqlite_table(file, [record(at("10-24 10:00") + timedelta(days=offset)) for offset in range(30)], "epoch_ms")
     opened: list[object] = []
     original = SQLiteReader._connect
-    monkeypatch.setattr(SQLiteReader, "_connect", lambda reader: opened.append(reader) or original(reader))
+
+    def noted(reader: SQLiteReader) -> Any:
+        opened.append(reader)
+        return original(reader)
+
+    monkeypatch.setattr(SQLiteReader, "_connect", noted)
     source = TableSource("gateway", replace(OWN_TABLE, time="epoch_ms"), SQLiteReader(file))
     results = list(DailyStatsJob(sqlite_book, [source]).backfill_range(date(2026, 10, 24), YESTERDAY, NOW))
     assert [str(result.outcome) for result in results] == ["closed"] * 30
@@ -331,7 +374,15 @@ def test_fault_6_no_records_and_never_closed_are_told_apart(book: Book, logs: Lo
     stats = StatsReader(book).answer(
         StatsQuery(parse_period("last7d", TODAY, None)), Sources({"local": logs.first_day()}, {}), YESTERDAY
     )
-    assert [row["state"] for row in stats["series"]] == ["before", "before", "closed", "zero", "closed", "missing", "missing"]
+    assert [row["state"] for row in stats["series"]] == [
+        "before",
+        "before",
+        "closed",
+        "zero",
+        "closed",
+        "missing",
+        "missing",
+    ]
 
 
 def test_fault_7_a_record_that_arrives_late_leaves_the_closed_row_byte_for_byte(book: Book, logs: LogStore) -> None:

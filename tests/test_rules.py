@@ -14,8 +14,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from stories import NOW, TODAY, YESTERDAY, at, facts, fetch, postgres_table, put, record, sqlite_table, stored, tamper
 
+from stories import NOW, TODAY, YESTERDAY, at, facts, fetch, postgres_table, put, record, sqlite_table, stored, tamper
 from tallybook.book.ledger import Book
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
@@ -52,7 +52,7 @@ def test_rule_2_daily_stats_has_the_originals_columns(book: Book, logs: LogStore
         record("11-22 12:00", "a", 500, tokens_in=30, latency_ms=300),
     )
     row = close(book, logs)
-    names = "date requests success failed tokens_in tokens_out latency_sum_ms created_at".split()
+    names = ["date", "requests", "success", "failed", "tokens_in", "tokens_out", "latency_sum_ms", "created_at"]
     assert [row[name] for name in names] == ["2026-11-22", 3, 2, 1, 60, 3, 600, "2026-11-23T01:00:00Z"]
     assert json.loads(row["top_models"]) == [
         {"model": "a", "requests": 2, "tokens": 41},
@@ -85,9 +85,14 @@ def test_rule_3_success_is_200_to_399(
 
 
 def test_rule_3_unknown_tokens_and_latencies_add_nothing(sqlite_book: Book, logs: LogStore) -> None:
-    put(logs, record("11-22 10:00", tokens_in=7), record("11-22 11:00", tokens_out=5), record("11-22 12:00", latency_ms=0))
+    put(
+        logs,
+        record("11-22 10:00", tokens_in=7),
+        record("11-22 11:00", tokens_out=5),
+        record("11-22 12:00", latency_ms=0),
+    )
     row = close(sqlite_book, logs)
-    names = "tokens_in tokens_in_count tokens_out tokens_out_count latency_sum_ms latency_count".split()
+    names = ["tokens_in", "tokens_in_count", "tokens_out", "tokens_out_count", "latency_sum_ms", "latency_count"]
     assert [row[name] for name in names] == [7, 1, 5, 1, 0, 1]
     assert json.loads(row["top_models"]) == [{"model": "gpt-5", "requests": 3, "tokens": 12}]
 
@@ -126,7 +131,11 @@ def test_rule_4_the_hosts_zone_moves_no_record(tmp_path: Path) -> None:
         home.mkdir()
         (home / "log.csv").write_bytes((tmp_path / "log.csv").read_bytes())
         ran = subprocess.run(
-            [sys.executable, "-c", program, str(home)], env={**os.environ, "TZ": zone}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program, str(home)],
+            env={**os.environ, "TZ": zone},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         answers.append(ran.stdout)
     assert answers[0].count("'2026-11-22', 2") == 1
@@ -134,10 +143,16 @@ def test_rule_4_the_hosts_zone_moves_no_record(tmp_path: Path) -> None:
 
 
 def test_rule_4_the_database_sessions_zone_moves_no_record(sqlite_book: Book, postgres_url: str) -> None:
-    records = [record("11-22 00:00:00", "first"), record("11-22 23:59:59.999999", "last"), record("11-23 00:00:00", "after")]
+    records = [
+        record("11-22 00:00:00", "first"),
+        record("11-22 23:59:59.999999", "last"),
+        record("11-23 00:00:00", "after"),
+    ]
     postgres_table(postgres_url, records, "timestamp")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("ALTER TABLE log_records ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC'")
+        connection.execute(
+            "ALTER TABLE log_records ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC'"
+        )
         connection.execute("ALTER ROLE postgres SET TimeZone = 'Asia/Tokyo'")
     source = TableSource("gateway", OWN_TABLE, PostgreSQLReader(postgres_url))
     assert source.first_day() == YESTERDAY
@@ -177,12 +192,18 @@ def test_rule_6_yesterday_is_closed_at_five_past_midnight(sqlite_book: Book, log
 def test_rule_7_a_date_that_exists_is_skipped_and_its_row_never_changed(book: Book, logs: LogStore) -> None:
     put(logs, record("11-22 10:00"))
     first = close(book, logs)
-    before = [fetch(book, f"SELECT * FROM {table}") for table in ("closings", "daily_stats", "daily_slices", "daily_histograms")]
+    before = [
+        fetch(book, f"SELECT * FROM {table}")
+        for table in ("closings", "daily_stats", "daily_slices", "daily_histograms")
+    ]
     put(logs, record("11-22 11:00"), record("11-22 12:00", "late"))
     results = list(DailyStatsJob(book, [logs]).backfill_range(YESTERDAY, YESTERDAY, NOW + timedelta(days=3)))
     assert [(str(result.outcome), result.requests) for result in results] == [("exists", 1)]
     assert results[0].digest == book.closings()[0].digest
-    after = [fetch(book, f"SELECT * FROM {table}") for table in ("closings", "daily_stats", "daily_slices", "daily_histograms")]
+    after = [
+        fetch(book, f"SELECT * FROM {table}")
+        for table in ("closings", "daily_stats", "daily_slices", "daily_histograms")
+    ]
     assert after == before
     assert first["requests"] == 1
 
@@ -195,11 +216,17 @@ def test_rule_8_a_day_without_records_gets_no_daily_stats_row(book: Book, logs: 
         assert fetch(book, f"SELECT COUNT(*) FROM {table}") == [(0,)]
 
 
-def test_rule_12_a_closed_day_logs_its_date_requests_and_tokens(sqlite_book: Book, logs: LogStore, log_lines: LogLines) -> None:
+def test_rule_12_a_closed_day_logs_its_date_requests_and_tokens(
+    sqlite_book: Book, logs: LogStore, log_lines: LogLines
+) -> None:
     put(logs, record("11-22 10:00", tokens_in=5, tokens_out=7))
     DailyStatsJob(sqlite_book, [logs]).run_once(NOW)
     assert log_lines() == [
-        ("INFO", "day closed", {"source": "local", "date": "2026-11-22", "requests": 1, "tokens_in": 5, "tokens_out": 7})
+        (
+            "INFO",
+            "day closed",
+            {"source": "local", "date": "2026-11-22", "requests": 1, "tokens_in": 5, "tokens_out": 7},
+        )
     ]
 
 
@@ -210,7 +237,12 @@ def test_rule_12_a_skipped_day_logs_its_reason_once(sqlite_book: Book, logs: Log
     assert sorted(lines, key=lambda line: str(line[2])) == [
         ("INFO", "day skipped", "2026-11-21", "before the source's first record"),
         ("INFO", "day closed", "2026-11-22", None),
-        ("INFO", "day refused", "2026-11-23", "2026-11-23 is not over: it can be closed from 00:05 UTC of the next day on"),
+        (
+            "INFO",
+            "day refused",
+            "2026-11-23",
+            "2026-11-23 is not over: it can be closed from 00:05 UTC of the next day on",
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ long ones tell a `Watch` how they get on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -35,6 +36,8 @@ from tallybook.stats import Sources, StatsQuery, StatsReader, daily_row
 from tallybook.verification import Anchor, verify_book
 
 Answer = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,10 @@ class Bookkeeper:
         self._open.close()
 
     def _anchor(self, closing: Closing) -> None:
-        write_anchor(self._settings.home, closing)
+        try:
+            write_anchor(self._settings.home, closing)
+        except OSError as error:
+            log.warning("head not anchored", extra={"seq": closing.seq, "error": str(error)})
 
     def now(self) -> datetime:
         """The time by the clock that this bookkeeper was given."""
@@ -126,7 +132,7 @@ class Bookkeeper:
             chosen = chosen.with_live(day_of(now))
         query = StatsQuery(chosen, by, source, basis)
         first_days = {each.name: each.first_day() for each in self.sources()}
-        live_days = self._live_days(day_of(now)) if chosen.live else {}
+        live_days = self._live_days(day_of(now)) if chosen.live and chosen.first <= day_of(now) <= chosen.last else {}
         return self._stats.answer(query, Sources(first_days, live_days), last_closable(now))
 
     def _period(self, period: str | None, first: str | None, last: str | None, today: date) -> Period:

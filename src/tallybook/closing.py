@@ -138,9 +138,9 @@ def _refused(source: Source, day: date) -> Result:
 
 
 def _existing(closing: Closing) -> Result:
-    result = Result(closing.source, closing.day, Outcome.EXISTS, closing.records, closing.digest)
-    log.debug("day exists", extra={"source": closing.source, "date": str(closing.day)})
-    return result
+    facts = {"source": closing.source, "date": closing.day.isoformat(), "reason": "it is closed already"}
+    log.info("day exists", extra=facts)
+    return Result(closing.source, closing.day, Outcome.EXISTS, closing.records, closing.digest)
 
 
 def _close_open_days(

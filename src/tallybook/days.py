@@ -16,6 +16,9 @@ from tallybook.errors import UsageError, shorten
 CLOSING_GRACE = timedelta(minutes=5)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
+FIRST_DAY = date(1970, 1, 1)
+LAST_DAY = date(9998, 12, 31)
+"""Arithmetic on days stays within what a date can be."""
 
 
 def day_of(instant: datetime) -> date:
@@ -50,13 +53,14 @@ def consecutive_runs(days: Sequence[date]) -> Iterator[list[date]]:
 
 
 def parse_day(text: str) -> date:
-    """A day written YYYY-MM-DD; anything else is a `UsageError`."""
+    """A day written YYYY-MM-DD, not before 1970; anything else is a `UsageError`."""
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-            return date.fromisoformat(text)
+        day = date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII) else None
     except ValueError:
-        pass
-    raise UsageError(f"{shorten(text)!r} is not a day.", "Write days as YYYY-MM-DD, for example 2026-11-22.")
+        day = None
+    if day is None or not FIRST_DAY <= day <= LAST_DAY:
+        raise UsageError(f"{shorten(text)!r} is not a day.", "Write days as YYYY-MM-DD, for example 2026-11-22.")
+    return day
 
 
 def format_instant(instant: datetime) -> str:

@@ -80,4 +80,4 @@ def _is_settled(source: Source, day: date, now: datetime) -> bool:
     if day == (now - ONE_DAY).date():
         return True
     arrived_at = source.arrived_at(day)
-    return arrived_at is None or now - arrived_at >= QUIET
+    return arrived_at is None or abs(now - arrived_at) >= QUIET

@@ -76,7 +76,9 @@ class StatsReader:
             known = self._figures.refresh()
             names = self._choose(query.source, {*known, *sources.first_days})
             chosen = {name: known.get(name) or SourceFigures(self._book, name) for name in names}
-            live = [content for name, content in sources.live.items() if name in chosen and query.period.live]
+            live = [
+                content for name, content in sources.live.items() if name in chosen and content.day <= query.period.last
+            ]
             return _Answer(query, chosen, sources.first_days, live, closable, self._adjustments(query)).as_json()
 
     def _choose(self, source: str | None, names: set[str]) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import totals
 
+from stories import totals
+from tallybook.aggregate import NO_LATENCY
 from tallybook.content import (
     DayContent,
     Slice,
@@ -20,15 +21,21 @@ from tallybook.content import (
 )
 from tallybook.errors import CloseFailed
 from tallybook.measures import NOTHING, add_totals
+from tallybook.sources.groupings import BucketTable
 
 DAY = date(2026, 11, 22)
 MODEL = ("model",)
 
 
 def build(
-    sums: list[tuple[Any, ...]], buckets: list[tuple[Any, ...]], dimensions: tuple[str, ...] = MODEL, max_slices: int = 100
+    sums: list[tuple[Any, ...]],
+    buckets: list[tuple[Any, ...]],
+    dimensions: tuple[str, ...] = MODEL,
+    max_slices: int = 100,
 ) -> DayContent:
-    return build_content(DAY, dimensions, sums, buckets, max_slices)
+    slices = [Slice(tuple(row[: len(dimensions)]), tuple(row[len(dimensions) :])) for row in sums]
+    rows = [(0, provider, model, NO_LATENCY if bucket is None else bucket, n) for provider, model, bucket, n in buckets]
+    return build_content(DAY, dimensions, slices, BucketTable.of(rows).day(0), max_slices)
 
 
 def row(*key: str | None, **measures: int) -> tuple[Any, ...]:
@@ -45,7 +52,14 @@ def test_a_day_of_two_models_by_hand() -> None:
     )
     assert content.records == 4
     assert content.totals == totals(
-        requests=4, success=1, failed=3, status_count=4, tokens_in=5, tokens_in_count=1, latency_sum_ms=120, latency_count=2
+        requests=4,
+        success=1,
+        failed=3,
+        status_count=4,
+        tokens_in=5,
+        tokens_in_count=1,
+        latency_sum_ms=120,
+        latency_count=2,
     )
     assert content.top_models == (TopModel("a", 3, 0), TopModel("b", 1, 5))
     assert [part.key for part in content.slices] == [("a",), ("b",)]
@@ -71,7 +85,7 @@ def test_unknown_comes_before_the_empty_string_and_that_before_any_name() -> Non
 
 class TestTopModels:
     def test_ties_are_broken_by_name_and_the_eleventh_is_left_out(self) -> None:
-        ranked = rank_models({f"m{number:02d}": (1, 0) for number in range(11)} | {"z": (2, 7)})
+        ranked = rank_models({"z": (2, 7), **{f"m{number:02d}": (1, 0) for number in range(11)}})
         assert ranked == (TopModel("z", 2, 7), *(TopModel(f"m{number:02d}", 1, 0) for number in range(9)))
 
     def test_more_tokens_do_not_make_up_for_fewer_requests(self) -> None:
@@ -91,7 +105,10 @@ class TestTopModels:
 
 class TestFolding:
     def slices(self, *requests: int) -> list[Slice]:
-        return [Slice((f"m{place}", "p"), totals(requests=count, tokens_in=10 * count)) for place, count in enumerate(requests)]
+        return [
+            Slice((f"m{place}", "p"), totals(requests=count, tokens_in=10 * count))
+            for place, count in enumerate(requests)
+        ]
 
     def test_up_to_the_limit_nothing_is_folded(self) -> None:
         slices = self.slices(5, 4, 3)
@@ -140,13 +157,18 @@ class TestFolding:
         assert [top.model for top in content.top_models] == [f"m{number}" for number in range(11, 1, -1)]
         assert [part.key for part in content.slices] == [("(other)",), ("m10",), ("m11",)]
 
-    @given(st.dictionaries(st.tuples(st.text(max_size=2), st.none() | st.text(max_size=2)), st.integers(1, 5)), st.integers(1, 8))
+    @given(
+        st.dictionaries(st.tuples(st.text(max_size=2), st.none() | st.text(max_size=2)), st.integers(1, 5)),
+        st.integers(1, 8),
+    )
     def test_folding_never_loses_a_record_nor_exceeds_the_limit(self, requests: dict[Any, int], limit: int) -> None:
         slices = [Slice(key, totals(requests=count, tokens_out=count * 3)) for key, count in requests.items()]
         folded = fold_smallest(slices, limit)
         assert len(folded) <= max(limit, 1)
         assert len({part.key for part in folded}) == len(folded)
-        assert add_totals(part.totals for part in folded) == (add_totals(part.totals for part in slices) if slices else NOTHING)
+        assert add_totals(part.totals for part in folded) == (
+            add_totals(part.totals for part in slices) if slices else NOTHING
+        )
 
 
 class TestChecks:
@@ -165,4 +187,6 @@ class TestChecks:
     def test_a_total_of_64_bits_is_the_last_that_fits(self) -> None:
         assert build([row("a", requests=1, tokens_in=2**63 - 1)], [(None, "a", None, 1)]).totals[4] == 2**63 - 1
         with pytest.raises(CloseFailed, match="total tokens_in of 2026-11-22 is 9223372036854775808, beyond 64 bits"):
-            build([row("a", requests=1, tokens_in=2**63 - 1), row("b", requests=1, tokens_in=1)], [(None, "a", None, 2)])
+            build(
+                [row("a", requests=1, tokens_in=2**63 - 1), row("b", requests=1, tokens_in=1)], [(None, "a", None, 2)]
+            )

@@ -78,7 +78,8 @@ def test_parse_day_reads_one_form_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2026-11-2", "20261122", "2026-11-31", "2026-02-29", "2026-W47-7", "22.11.2026", "2026-11-22T", "heute"]
+    "text",
+    ["", "2026-11-2", "20261122", "2026-11-31", "2026-02-29", "2026-W47-7", "22.11.2026", "2026-11-22T", "heute"],
 )
 def test_parse_day_refuses_every_other_form(text: str) -> None:
     with pytest.raises(UsageError, match="is not a day") as refused:

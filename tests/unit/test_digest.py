@@ -8,21 +8,30 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import totals
 
+from stories import totals
 from tallybook.book.ledger import Closing
 from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel, empty_content
 from tallybook.digest import canonical_bytes, chain_link, day_payload, digest_day, genesis, safe_integers
 
 DAY = date(2026, 11, 22)
-SUMS = totals(requests=2, success=1, failed=1, status_count=2, tokens_in=7, tokens_in_count=1, latency_sum_ms=1300, latency_count=1)
+SUMS = totals(
+    requests=2,
+    success=1,
+    failed=1,
+    status_count=2,
+    tokens_in=7,
+    tokens_in_count=1,
+    latency_sum_ms=1300,
+    latency_count=1,
+)
 SMALL = DayContent(
     day=DAY,
     dimensions=("model", "provider"),
     totals=SUMS,
-    top_models=(TopModel("gpt-5 😀\u2028\"\\é", 2, 7),),
-    slices=(Slice(("gpt-5 😀\u2028\"\\é", None), SUMS),),
-    histograms=(LatencyHistogram((None, "gpt-5 😀\u2028\"\\é"), ((338, 1),)),),
+    top_models=(TopModel('gpt-5 😀\u2028"\\é', 2, 7),),
+    slices=(Slice(('gpt-5 😀\u2028"\\é', None), SUMS),),
+    histograms=(LatencyHistogram((None, 'gpt-5 😀\u2028"\\é'), ((338, 1),)),),
 )
 HUGE = DayContent(
     day=DAY,
@@ -83,7 +92,12 @@ def test_tokens_in_and_out_beyond_53_bits_only_together_are_a_string_in_top_mode
     assert day_payload(content)["top_models"] == [{"model": "m", "requests": 1, "tokens": "18014398509481982"}]
 
 
-@given(st.recursive(st.none() | st.text() | st.integers(-(2**53) + 1, 2**53 - 1), lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner)))
+@given(
+    st.recursive(
+        st.none() | st.text() | st.integers(-(2**53) + 1, 2**53 - 1),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner),
+    )
+)
 def test_canonical_bytes_are_what_any_json_library_writes(value: Any) -> None:
     assert canonical_bytes(value) == plain_json(value)
 
@@ -118,7 +132,9 @@ def test_a_link_covers_every_field_of_a_closing() -> None:
         "closed_at": "2026-11-23T01:00:01Z",
         "day": "2026-11-21",
     }.items():
-        assert chain_link({**{key: value for key, value in written_out.items() if key != "format"}, field: other}) != link
+        assert (
+            chain_link({**{key: value for key, value in written_out.items() if key != "format"}, field: other}) != link
+        )
 
 
 def test_the_first_link_binds_the_book() -> None:

@@ -4,12 +4,12 @@ from collections import Counter
 from datetime import date, timedelta
 
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import NOW, fetch, put, record, totals
 
+import oracle
+from stories import NOW, fetch, put, record, totals
 from tallybook.book.ledger import Book
 from tallybook.content import DayContent, Slice
 from tallybook.figures import Breakdown, Buckets, Figures, dense_percentiles
@@ -26,7 +26,9 @@ ROWS = st.dictionaries(st.tuples(st.integers(0, 20), VALUES), st.integers(0, 2**
 def test_running_sums_give_the_sum_of_any_range_even_when_they_wrap_around(
     rows: dict[tuple[int, str | None], int], first: int, last: int
 ) -> None:
-    breakdown = Breakdown.of([(day, value, totals(requests=1, tokens_in=tokens)) for (day, value), tokens in rows.items()])
+    breakdown = Breakdown.of(
+        [(day, value, totals(requests=1, tokens_in=tokens)) for (day, value), tokens in rows.items()]
+    )
     expected: dict[str | None, int] = {}
     for (day, value), tokens in rows.items():
         if first <= day <= last:
@@ -52,7 +54,9 @@ def test_buckets_are_added_up_by_either_dimension() -> None:
         ]
     )
     by_model = buckets.between("model", 0, 1)
-    assert {value: (int(dense[5]), int(dense[1069]), int(dense.sum())) for value, dense in by_model.items()} == {"a": (3, 1, 4)}
+    assert {value: (int(dense[5]), int(dense[1069]), int(dense.sum())) for value, dense in by_model.items()} == {
+        "a": (3, 1, 4)
+    }
     by_provider = buckets.between("provider", 0, 2)
     assert {value: int(dense.sum()) for value, dense in by_provider.items()} == {None: 1, "openai": 7}
     assert {value: int(dense.sum()) for value, dense in buckets.between("model", 2, 2).items()} == {"b": 4}
@@ -100,7 +104,9 @@ def test_a_day_closed_later_is_seen_at_the_next_refresh(figures: Figures, sqlite
     put(logs, record("11-23 02:00", "a"), record("11-23 03:00", "b"))
     DailyStatsJob(sqlite_book, [logs]).run_once(NOW + timedelta(days=1))
     assert figures.refresh()["local"].totals(*span)[:, REQUESTS].tolist() == [1, 2]
-    assert {value: int(sums[REQUESTS]) for value, sums in figures.refresh()["local"].breakdown("model", *span).items()} == {
+    assert {
+        value: int(sums[REQUESTS]) for value, sums in figures.refresh()["local"].breakdown("model", *span).items()
+    } == {
         "a": 2,
         "b": 1,
     }

@@ -3,11 +3,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import oracle
 from tallybook.histogram import (
     BUCKETS,
     MAX_LATENCY_MS,

@@ -53,7 +53,9 @@ def test_the_first_of_january() -> None:
 
 
 def test_live_adds_today_to_what_ends_yesterday_only() -> None:
-    assert parse_period("last7d", MONDAY, None).with_live(MONDAY) == Period("last7d", date(2026, 11, 16), MONDAY, live=True)
+    assert parse_period("last7d", MONDAY, None).with_live(MONDAY) == Period(
+        "last7d", date(2026, 11, 16), MONDAY, live=True
+    )
     older = between(date(2026, 11, 1), date(2026, 11, 3)).with_live(MONDAY)
     assert (older.first, older.last) == (date(2026, 11, 1), date(2026, 11, 3))
 
@@ -66,7 +68,9 @@ def test_an_unknown_name_is_answered_with_those_that_exist(text: str) -> None:
     assert "YYYY-MM-DD..YYYY-MM-DD" in refused.value.remedy
 
 
-@pytest.mark.parametrize("text", ["2026-11-31", "2026-11-01..", "2026-11-01..x", "2026-11-01..2026-11-02..2026-11-03", "7"])
+@pytest.mark.parametrize(
+    "text", ["2026-11-31", "2026-11-01..", "2026-11-01..x", "2026-11-01..2026-11-02..2026-11-03", "7"]
+)
 def test_a_range_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_period(text, MONDAY, None)

@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import oracle
 import pytest
-from stories import NOW, TODAY, YESTERDAY, Record, at, pick, put, record, totals
 
+import oracle
+from stories import NOW, TODAY, YESTERDAY, Record, at, pick, put, record, totals
 from tallybook.book.ledger import Book
 from tallybook.content import DayContent, Slice
 from tallybook.days import days_between, last_closable
@@ -67,7 +67,13 @@ class World:
     records: dict[str, list[Record]]
 
     def answer(
-        self, period: str, now: datetime = NOW, by: str | None = None, source: str | None = None, live: bool = False, basis: str = "adjusted"
+        self,
+        period: str,
+        now: datetime = NOW,
+        by: str | None = None,
+        source: str | None = None,
+        live: bool = False,
+        basis: str = "adjusted",
     ) -> dict[str, Any]:
         first_days = {one.name: one.first_day() for one in self.sources}
         known = [day for day in first_days.values() if day]
@@ -94,7 +100,10 @@ def world(sqlite_book: Book, tmp_path: Path) -> Iterator[World]:
     records = {"local": traffic(0), "gateway": traffic(1)}
     for name, store in stores.items():
         put(store, *records[name])
-    sources: list[Source] = [stores["local"], TableSource("gateway", OWN_TABLE, DuckDBReader(stores["gateway"].connect))]
+    sources: list[Source] = [
+        stores["local"],
+        TableSource("gateway", OWN_TABLE, DuckDBReader(stores["gateway"].connect)),
+    ]
     DailyStatsJob(sqlite_book, sources, EVERY_DIMENSION).run_once(NOW)
     yield World(sqlite_book, sources, records)
     for store in stores.values():
@@ -124,7 +133,16 @@ def check_row(row: dict[str, Any], records: list[Record], percentiles: bool = Tr
         assert row[f"latency_p{percent}_ms"] == expected, percent
 
 
-PERIODS = ("last7d", "last30d", "last90d", "all", "yesterday", "2026-10-25", "2026-10-14..2026-10-14", "2026-10-24..2026-11-02")
+PERIODS = (
+    "last7d",
+    "last30d",
+    "last90d",
+    "all",
+    "yesterday",
+    "2026-10-25",
+    "2026-10-14..2026-10-14",
+    "2026-10-24..2026-11-02",
+)
 
 
 @pytest.mark.parametrize("source", [None, "local", "gateway"])
@@ -161,8 +179,19 @@ def test_series_and_by_rows_carry_every_key_of_totals(world: World) -> None:
     answer = world.answer("last7d", by="team")
     keys = set(answer["totals"])
     assert keys >= {
-        *("requests success failed tokens_in tokens_out latency_sum_ms latency_count latency_avg_ms".split()),
-        *("latency_p50_ms latency_p95_ms latency_p99_ms cost_usd priced_requests".split()),
+        *(
+            [
+                "requests",
+                "success",
+                "failed",
+                "tokens_in",
+                "tokens_out",
+                "latency_sum_ms",
+                "latency_count",
+                "latency_avg_ms",
+            ]
+        ),
+        *(["latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "cost_usd", "priced_requests"]),
     }
     assert all(set(row) == keys | {"date", "state"} for row in answer["series"])
     assert all(set(row) == keys | {"value"} for row in answer["by"]["rows"])
@@ -171,7 +200,10 @@ def test_series_and_by_rows_carry_every_key_of_totals(world: World) -> None:
 def test_today_is_live_and_comes_from_the_logs(world: World) -> None:
     logs = world.sources[0]
     assert isinstance(logs, LogStore)
-    late = [record("11-23 00:10", "now", 200, tokens_in=3, latency_ms=40), record("11-23 00:20", "now", 500, latency_ms=60)]
+    late = [
+        record("11-23 00:10", "now", 200, tokens_in=3, latency_ms=40),
+        record("11-23 00:20", "now", 500, latency_ms=60),
+    ]
     put(logs, *late)
     answer = world.answer("today", by="model")
     check_row(answer["totals"], late)
@@ -191,6 +223,14 @@ def test_live_adds_today_to_the_closed_days(world: World) -> None:
     check_row(live["totals"], [*world.of(date(2026, 11, 16), YESTERDAY), *late])
     assert (live["to"], live["days"]["open"], live["series"][-1]["state"]) == ("2026-11-23", 1, "open")
     assert sum(row["requests"] for row in live["by"]["rows"]) == live["totals"]["requests"]
+
+
+def test_live_adds_nothing_to_a_range_that_ended_earlier(world: World) -> None:
+    logs = world.sources[0]
+    assert isinstance(logs, LogStore)
+    put(logs, record("11-23 00:10", "now"))
+    name = "2026-11-01..2026-11-03"
+    assert world.answer(name, by="model", live=True) == world.answer(name, by="model")
 
 
 def test_without_live_today_is_not_in_last7d(world: World) -> None:
@@ -234,7 +274,12 @@ class TestStates:
         }
         assert self.states(bare, "last7d") == expected
         assert bare.answer("last7d")["days"] == {"closed": 2, "zero": 1, "missing": 2, "open": 0}
-        assert self.states(bare, "2026-11-22..2026-11-25") == {"11-22": "missing", "11-23": "open", "11-24": "open", "11-25": "open"}
+        assert self.states(bare, "2026-11-22..2026-11-25") == {
+            "11-22": "missing",
+            "11-23": "open",
+            "11-24": "open",
+            "11-25": "open",
+        }
 
     def test_in_the_five_minutes_of_grace_yesterday_is_open(self, bare: World) -> None:
         logs = bare.sources[0]
@@ -317,7 +362,11 @@ def test_a_name_that_does_not_exist_is_answered_with_those_that_do(world: World)
 
 def test_a_day_that_was_not_sliced_by_a_dimension_counts_as_unknown_there(sqlite_book: Book, logs: LogStore) -> None:
     put(logs, record("11-21 10:00", user="ann"), record("11-22 10:00", user="ann"))
-    list(DailyStatsJob(sqlite_book, [logs], Slicing(("model",))).backfill_range(date(2026, 11, 21), date(2026, 11, 21), NOW))
+    list(
+        DailyStatsJob(sqlite_book, [logs], Slicing(("model",))).backfill_range(
+            date(2026, 11, 21), date(2026, 11, 21), NOW
+        )
+    )
     list(DailyStatsJob(sqlite_book, [logs], Slicing(("model", "user"))).backfill_range(YESTERDAY, YESTERDAY, NOW))
     rows = World(sqlite_book, [logs], {}).answer("last7d", by="user")["by"]["rows"]
     assert [(row["value"], row["requests"]) for row in rows] == [(None, 1), ("ann", 1)]

@@ -5,8 +5,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from stories import NOW, facts, put, record, tamper
 
+from stories import NOW, facts, put, record, tamper
 from tallybook.book.ledger import Book
 from tallybook.errors import UnreadableFile
 from tallybook.job import DailyStatsJob
@@ -42,7 +42,13 @@ def test_an_empty_book_is_intact(book: Book) -> None:
 
 def test_a_book_as_it_was_written_is_intact_and_anchored_only_when_anchors_were_given(closed: Book) -> None:
     head = closed.closings()[-1].chain
-    assert verify_book(closed).as_json() == {"verdict": "intact", "closings": 3, "head": head, "anchored": False, "faults": []}
+    assert verify_book(closed).as_json() == {
+        "verdict": "intact",
+        "closings": 3,
+        "head": head,
+        "anchored": False,
+        "faults": [],
+    }
     assert verify_book(closed, []).anchored is False
     verification = verify_book(closed, anchors(closed))
     assert (verification.verdict, verification.anchored, verification.head) == ("intact", True, head)

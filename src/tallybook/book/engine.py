@@ -21,11 +21,12 @@ SUPPORTED_BOOKS = ("sqlite:///FILE", "postgresql://USER@HOST/DATABASE")
 
 @dataclass(frozen=True)
 class Dialect:
-    """What differs between the databases that can hold a book."""
+    """What differs between the databases that can hold a book. A driver may begin transactions by itself."""
 
     driver: str
     on_connect: tuple[str, ...]
-    begin_write: str
+    begin_read: str | None
+    begin_write: str | None
     lock_migrations: str | None
 
 
@@ -37,13 +38,18 @@ DIALECTS = {
             "PRAGMA journal_mode=WAL",
             "PRAGMA synchronous=FULL",
         ),
+        begin_read="BEGIN",
         begin_write="BEGIN IMMEDIATE",
         lock_migrations=None,
     ),
     "postgresql": Dialect(
         driver="postgresql+psycopg",
-        on_connect=("SET TIME ZONE 'UTC'",),
-        begin_write="BEGIN ISOLATION LEVEL READ COMMITTED",
+        on_connect=(
+            "SET TIME ZONE 'UTC'",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        ),
+        begin_read=None,
+        begin_write=None,
         lock_migrations=f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
     ),
 }
@@ -96,9 +102,9 @@ def create_engine(url: URL, make_folder: bool = True) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        if url.get_backend_name() == "sqlite":
-            writes = connection.get_execution_options().get("writes", False)
-            connection.exec_driver_sql(dialect.begin_write if writes else "BEGIN")
+        writes = connection.get_execution_options().get("writes", False)
+        if statement := dialect.begin_write if writes else dialect.begin_read:
+            connection.exec_driver_sql(statement)
 
     return engine
 

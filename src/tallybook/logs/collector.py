@@ -58,6 +58,7 @@ class Collector:
                 )
             self._waiting_rows += len(rows)
             delivery = _Delivery(rows, now)
+            delivery.receipt.set_running_or_notify_cancel()
             self._deliveries.put(delivery)
         return delivery.receipt
 

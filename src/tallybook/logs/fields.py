@@ -32,7 +32,8 @@ _NUMBER = r"^\s*-?[0-9]{{1,17}}\s*$"
 _OPTIONAL_TEXT = tuple(name for name in TEXT_FIELDS if name != "model_name")
 
 _INSTANT_US = (
-    f"CASE WHEN regexp_matches(t_created_at, '{_NUMBER}') THEN TRY_CAST(t_created_at AS BIGINT) * {{unit}} "
+    f"CASE WHEN regexp_matches(t_created_at, '{_NUMBER}') "
+    "THEN TRY_CAST(TRY_CAST(t_created_at AS HUGEINT) * {{unit}} AS BIGINT) "
     "ELSE epoch_us(TRY_CAST(t_created_at AS TIMESTAMPTZ)) END"
 )
 
@@ -43,13 +44,18 @@ def _whole(name: str) -> str:
 
 
 _COST = "TRY_CAST(t_cost_usd AS DECIMAL(38, 18))"
+_NANOUSD = f"({_COST} * 1000000000)"
+_HALF_TO_EVEN = (
+    f"round({_NANOUSD}) - "
+    f"CASE WHEN {_NANOUSD} - trunc({_NANOUSD}) = 0.5 AND trunc({_NANOUSD}) % 2 = 0 THEN 1 ELSE 0 END"
+)
 
 VALUES = {
     "created_at": f"make_timestamp({_INSTANT_US})",
     "model_name": "NULLIF(t_model_name, '')",
     "status_code": f"CAST(CASE WHEN {_whole('status_code')} <= 999 THEN {_whole('status_code')} END AS SMALLINT)",
     **{name: _whole(name) for name in (*COUNT_FIELDS, *DURATION_FIELDS)},
-    "cost_usd": f"CASE WHEN {_COST} BETWEEN 0 AND {MAX_COST_USD} THEN CAST(round({_COST} * 1000000000) AS BIGINT) END",
+    "cost_usd": f"CASE WHEN {_COST} BETWEEN 0 AND {MAX_COST_USD} THEN CAST({_HALF_TO_EVEN} AS BIGINT) END",
     **{name: f"NULLIF(t_{name}, '')" for name in _OPTIONAL_TEXT},
     "stream": "TRY_CAST(NULLIF(t_stream, '') AS BOOLEAN)",
 }

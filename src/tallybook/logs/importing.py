@@ -230,7 +230,8 @@ def _origins(
         if name in reading.columns or not kind.has_columns or column in columns:
             if kind.has_columns and column not in columns:
                 raise _missing(file, column, columns)
-            origins[name] = kind.column.format(name=column.replace('"', '""').replace("'", "''"))
+            quoted = column.replace('"', '""') if kind.has_columns else column.replace("'", "''")
+            origins[name] = kind.column.format(name=quoted)
         else:
             origins[name] = "NULL"
     if origins["created_at"] == "NULL" or origins["model_name"] == "NULL":

@@ -187,6 +187,11 @@ class LogStore:
             self._first_day = (current, first_day)
         return first_day
 
+    def has_records(self) -> bool:
+        """Whether there is any record; always asked of the file, so that it also tells whether the file answers."""
+        with logs_errors(), self.connect() as connection:
+            return bool(connection.execute("SELECT 1 FROM log_records LIMIT 1").fetchall())
+
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         yield from self._table().contents(days, slicing)
 

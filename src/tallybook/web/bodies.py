@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import zstandard
@@ -12,8 +12,10 @@ from litestar import Request
 from tallybook.errors import TallybookError
 
 MAX_BODY_BYTES = 64 << 20
-MAX_UNPACKED_BYTES = 256 << 20
+MAX_UNPACKED_BYTES = 128 << 20
 _PIECE = 1 << 20
+_ZSTD_CUT = 1 << 10
+_ZSTD_WINDOW = 1 << 23
 
 
 class BodyTooLarge(TallybookError):
@@ -34,84 +36,100 @@ class CorruptBody(TallybookError):
     code = "unreadable_body"
 
 
-class _Unpacker(Protocol):
-    def decompress(self, data: bytes, /) -> bytes: ...
+class Unpacker(Protocol):
+    """Unpacks a body chunk by chunk, in bounded pieces."""
+
+    def unpack(self, data: bytes) -> Iterator[bytes]: ...
+
+    def is_complete(self) -> bool:
+        """Whether the packed data ended where it should."""
+
+
+class _Identity:
+    def unpack(self, data: bytes) -> Iterator[bytes]:
+        yield data
+
+    def is_complete(self) -> bool:
+        return True
 
 
 class _Zlib:
-    """zlib in bounded pieces: a small input that unpacks to gigabytes is stopped at the limit."""
+    """zlib in bounded pieces: what unpacks to gigabytes is left at the limit. Members in a row are one body."""
 
     def __init__(self, window_bits: int) -> None:
+        self._window_bits = window_bits
         self._stream = zlib.decompressobj(window_bits)
 
-    def decompress(self, data: bytes, /) -> bytes:
-        pieces, size = [], 0
-        while data and not self._stream.eof:
-            piece = self._stream.decompress(data, _PIECE)
-            size += len(piece)
-            _check_unpacked(size)
-            pieces.append(piece)
-            data = self._stream.unconsumed_tail
-        return b"".join(pieces)
+    def unpack(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._stream.eof:
+                self._stream = zlib.decompressobj(self._window_bits)
+            yield self._stream.decompress(data, _PIECE)
+            data = self._stream.unconsumed_tail or self._stream.unused_data
+
+    def is_complete(self) -> bool:
+        return self._stream.eof
 
 
 class _Zstd:
-    """Zstandard in pieces, each input chunk cut small, since one chunk can unpack to thousands of times its size."""
-
-    _CUT = 1 << 10
+    """Zstandard, its input cut small: one chunk can unpack to thousands of times its size."""
 
     def __init__(self) -> None:
-        self._stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+        self._stream = self._new_stream()
 
-    def decompress(self, data: bytes, /) -> bytes:
-        pieces, size = [], 0
-        for start in range(0, len(data), self._CUT):
-            piece = self._stream.decompress(data[start : start + self._CUT])
-            size += len(piece)
-            _check_unpacked(size)
-            pieces.append(piece)
-        return b"".join(pieces)
+    @staticmethod
+    def _new_stream() -> zstandard.ZstdDecompressionObj:
+        return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+
+    def unpack(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _ZSTD_CUT):
+            rest = data[start : start + _ZSTD_CUT]
+            while rest:
+                if self._stream.eof:
+                    self._stream = self._new_stream()
+                yield self._stream.decompress(rest)
+                rest = self._stream.unused_data
+
+    def is_complete(self) -> bool:
+        return self._stream.eof
 
 
-UNPACKERS: dict[str, Callable[[], _Unpacker]] = {
+UNPACKERS: dict[str, Callable[[], Unpacker]] = {
     "gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
     "deflate": lambda: _Zlib(zlib.MAX_WBITS),
     "zstd": _Zstd,
+    "identity": _Identity,
 }
-_IDENTITY = ("", "identity")
 
 
 async def read_body(request: Request[Any, Any, Any]) -> bytes:
     """The whole body, unpacked. Raises `BodyTooLarge`, `UnknownEncoding` or `CorruptBody`."""
-    encoding = request.headers.get("content-encoding", "").strip().lower()
-    if encoding not in _IDENTITY and encoding not in UNPACKERS:
-        known = ", ".join(UNPACKERS)
+    encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
+    if encoding not in UNPACKERS:
+        known = ", ".join(name for name in UNPACKERS if name != "identity")
         raise UnknownEncoding(
             f"The body is packed as {encoding[:40]!r}, which is not known here.", f"Use one of: {known}."
         )
-    unpacker = UNPACKERS[encoding]() if encoding in UNPACKERS else None
-    pieces, received, unpacked = [], 0, 0
+    unpacker = UNPACKERS[encoding]()
+    body, received = bytearray(), 0
     async for chunk in request.stream():
         received += len(chunk)
         if received > MAX_BODY_BYTES:
             raise _too_large()
-        piece = _unpack(unpacker, chunk, encoding) if unpacker else chunk
-        unpacked += len(piece)
-        _check_unpacked(unpacked)
-        pieces.append(piece)
-    return b"".join(pieces)
+        try:
+            for piece in unpacker.unpack(chunk):
+                if len(body) + len(piece) > MAX_UNPACKED_BYTES:
+                    raise _too_large()
+                body += piece
+        except (zlib.error, zstandard.ZstdError) as error:
+            raise _corrupt(encoding) from error
+    if not unpacker.is_complete():
+        raise _corrupt(encoding)
+    return bytes(body)
 
 
-def _unpack(unpacker: _Unpacker, chunk: bytes, encoding: str) -> bytes:
-    try:
-        return unpacker.decompress(chunk)
-    except (zlib.error, zstandard.ZstdError) as error:
-        raise CorruptBody(f"The body is not valid {encoding}.", "Send it again, packed as its header says.") from error
-
-
-def _check_unpacked(size: int) -> None:
-    if size > MAX_UNPACKED_BYTES:
-        raise _too_large()
+def _corrupt(encoding: str) -> CorruptBody:
+    return CorruptBody(f"The body is not valid {encoding}.", "Send it again, whole, packed as its header says.")
 
 
 def _too_large() -> BodyTooLarge:

@@ -9,12 +9,13 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.concurrency import sync_to_thread
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import QueryParameter
+from litestar.di import NamedDependency
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Reference, RequestBody, Schema
+from litestar.params import FromQuery, QueryParameter
 
 from tallybook import __version__
 from tallybook.bookkeeper import Answer, Bookkeeper
-from tallybook.errors import UsageError
+from tallybook.errors import UnknownName, UsageError, shorten
 from tallybook.records import UnreadableBody, read_batch
 from tallybook.web.bodies import CorruptBody, read_body
 
@@ -72,6 +73,16 @@ RECORDS_BODY = RequestBody(
 )
 
 
+def json_body(kind: type[msgspec.Struct]) -> RequestBody:
+    """The description of a JSON body that is one of our structs, every field a text."""
+    required = [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
+    properties: dict[str, Schema | Reference] = {
+        field.encode_name: Schema(type=OpenAPIType.STRING) for field in msgspec.structs.fields(kind)
+    }
+    schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=required, description=kind.__doc__)
+    return RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=bool(required))
+
+
 def documented_body(body: RequestBody) -> Any:
     """An operation class that shows the body in `/openapi.json`, though the handler reads it raw."""
 
@@ -84,7 +95,7 @@ def documented_body(body: RequestBody) -> Any:
 
 
 @post("/v1/log-records", status_code=200, operation_class=documented_body(RECORDS_BODY))
-async def post_log_records(request: Request[Any, Any, Any], keeper: Bookkeeper) -> Acknowledgement:
+async def post_log_records(request: Request[Any, Any, Any], keeper: NamedDependency[Bookkeeper]) -> Acknowledgement:
     """Stores log records; answers once the accepted ones are durable."""
     body = await read_body(request)
     try:
@@ -100,46 +111,57 @@ async def post_log_records(request: Request[Any, Any, Any], keeper: Bookkeeper) 
 
 @get("/v1/stats", sync_to_thread=True)
 def get_stats(
-    keeper: Bookkeeper,
-    period: str | None = None,
+    keeper: NamedDependency[Bookkeeper],
+    period: FromQuery[str | None] = None,
     from_day: FromDay = None,
     to_day: ToDay = None,
-    by: str | None = None,
-    source: str | None = None,
-    basis: str = "adjusted",
-    live: bool = False,
+    by: FromQuery[str | None] = None,
+    source: FromQuery[str | None] = None,
+    basis: FromQuery[str] = "adjusted",
+    live: FromQuery[str] = "false",
 ) -> Answer:
     """Statistics of a period, or of the days from `from` to `to`, from closed days; `live` adds today."""
-    return keeper.stats(period=period, first=from_day, last=to_day, by=by, source=source, basis=basis, live=live)
+    return keeper.stats(
+        period=period, first=from_day, last=to_day, by=by, source=source, basis=basis, live=_flag("live", live)
+    )
+
+
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _flag(name: str, value: str) -> bool:
+    if value.lower() not in FLAGS:
+        raise UsageError(f"{shorten(value)!r} is neither true nor false for {name}.", "Use one of: true, false.")
+    return FLAGS[value.lower()]
 
 
 @get("/v1/daily-stats", sync_to_thread=True)
-def get_daily_stats(keeper: Bookkeeper, from_day: FromDay = None, to_day: ToDay = None) -> Answer:
+def get_daily_stats(keeper: NamedDependency[Bookkeeper], from_day: FromDay = None, to_day: ToDay = None) -> Answer:
     """The daily statistic of each closed day that had records; of the last 30 days where no range is given."""
     return keeper.daily_stats(from_day, to_day)
 
 
 @get("/v1/closings", sync_to_thread=True)
-def get_closings(keeper: Bookkeeper, source: str | None = None) -> Answer:
+def get_closings(keeper: NamedDependency[Bookkeeper], source: FromQuery[str | None] = None) -> Answer:
     """Every closing, in order of sequence."""
     return keeper.closings(source)
 
 
 @get("/v1/status", sync_to_thread=True)
-def get_status(keeper: Bookkeeper) -> Answer:
+def get_status(keeper: NamedDependency[Bookkeeper]) -> Answer:
     """How each source stands."""
     return keeper.status()
 
 
-@post("/v1/close", status_code=200)
-async def post_close(request: Request[Any, Any, Any], keeper: Bookkeeper) -> Answer:
+@post("/v1/close", status_code=200, operation_class=documented_body(json_body(CloseRequest)))
+async def post_close(request: Request[Any, Any, Any], keeper: NamedDependency[Bookkeeper]) -> Answer:
     """Closes yesterday, or the day in the body."""
     asked = await _read_request(request, CloseRequest)
     return await sync_to_thread(keeper.close, day=asked.day, source=asked.source)
 
 
-@post("/v1/backfill", status_code=200)
-async def post_backfill(request: Request[Any, Any, Any], keeper: Bookkeeper) -> Answer:
+@post("/v1/backfill", status_code=200, operation_class=documented_body(json_body(BackfillRequest)))
+async def post_backfill(request: Request[Any, Any, Any], keeper: NamedDependency[Bookkeeper]) -> Answer:
     """Closes every closable day of the inclusive range in the body."""
     asked = await _read_request(request, BackfillRequest)
     return await sync_to_thread(keeper.backfill, first=asked.first, last=asked.last, source=asked.source)
@@ -159,22 +181,37 @@ async def _read_request(request: Request[Any, Any, Any], kind: type[Asked]) -> A
 
 
 @get("/healthz")
-async def get_healthz(instance: str) -> Response[dict[str, str]]:
+async def get_healthz(instance: NamedDependency[str]) -> Response[dict[str, str]]:
     """Whether the process answers at all."""
     return Response({"status": "ok", "version": __version__}, headers={INSTANCE_HEADER: instance})
 
 
 @get("/readyz", sync_to_thread=True)
-def get_readyz(keeper: Bookkeeper) -> Response[dict[str, Any]]:
+def get_readyz(keeper: NamedDependency[Bookkeeper]) -> Response[dict[str, Any]]:
     """Whether book and logs answer; 503 where one does not."""
-    first_day, closings = keeper.logs.first_day(), keeper.book.last_seq()
-    return Response({"status": "ready", "closings": closings, "has_records": first_day is not None})
+    has_records, closings = keeper.logs.has_records(), keeper.book.last_seq()
+    return Response({"status": "ready", "closings": closings, "has_records": has_records})
 
 
 @get("/openapi.json", include_in_schema=False)
 async def get_openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """The description of these calls."""
     return request.app.openapi_schema.to_schema()
+
+
+QUERY_PARAMETERS = {
+    "/v1/stats": ("period", "from", "to", "by", "source", "basis", "live"),
+    "/v1/daily-stats": ("from", "to"),
+    "/v1/closings": ("source",),
+    "/v1/status": (),
+}
+
+
+def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+    """A parameter that a call does not have is refused, rather than answered as if it were not there."""
+    allowed = QUERY_PARAMETERS.get(request.url.path)
+    if allowed is not None and (unknown := next((name for name in request.query_params if name not in allowed), None)):
+        raise UnknownName("parameter", unknown, allowed or ("(none)",))
 
 
 HANDLERS = (

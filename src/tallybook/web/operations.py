@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 from litestar import Request, post
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from tallybook.bookkeeper import OPERATIONS, Answer, Bookkeeper, Watch
@@ -74,7 +76,11 @@ class _Run:
 
 @post("/v1/operations/{name:str}", status_code=200, include_in_schema=False)
 async def post_operation(
-    request: Request[Any, Any, Any], keeper: Bookkeeper, secret: str, operations: ThreadPoolExecutor, name: str
+    request: Request[Any, Any, Any],
+    keeper: NamedDependency[Bookkeeper],
+    secret: NamedDependency[str],
+    operations: NamedDependency[ThreadPoolExecutor],
+    name: FromPath[str],
 ) -> Stream:
     """Runs an operation; answers lines of progress, results, and at last the answer or an error."""
     shown = request.headers.get("authorization", "").removeprefix("Bearer ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import MediaType, Request, get
+from litestar.di import NamedDependency
 
 from tallybook.bookkeeper import Bookkeeper
 
@@ -27,7 +28,7 @@ Read
 
 
 @get("/", media_type=MediaType.TEXT, sync_to_thread=True, include_in_schema=False)
-def get_welcome(request: Request[Any, Any, Any], keeper: Bookkeeper) -> str:
+def get_welcome(request: Request[Any, Any, Any], keeper: NamedDependency[Bookkeeper]) -> str:
     """How this book stands, and what can be asked of it."""
     status = keeper.status()
     lines = [_standing(source) for source in status["sources"]] or ["No records yet."]
