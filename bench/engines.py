@@ -21,7 +21,7 @@ from bench.traffic import COLUMNS, Traffic
 from tallybook.aggregate import RecordTable
 from tallybook.logs.store import LogStore
 from tallybook.source import Source
-from tallybook.sources.readers import PostgreSQLReader, SQLiteReader
+from tallybook.sources.readers import POSTGRESQL_OPTIONS, PostgreSQLReader, SQLiteReader
 from tallybook.sources.table import TableSource
 
 FIELDS = frozenset(COLUMNS) - {"created_at"}
@@ -102,9 +102,8 @@ def _fill_sqlite(path: Path, traffic: Traffic) -> None:
 @contextmanager
 def postgresql_logs(url: str, traffic: Traffic) -> Iterator[Logs]:
     """The traffic in a PostgreSQL; the original's session has the same settings as ours."""
-    reader = PostgreSQLReader(url)
-    source = TableSource("local", RecordTable("log_records", "timestamp", FIELDS), reader)
-    options = f"-c work_mem={reader.work_mem} -c TimeZone=UTC"
+    source = TableSource("local", RecordTable("log_records", "timestamp", FIELDS), PostgreSQLReader(url))
+    options = " ".join(f"-c {name}={value}" for name, value in POSTGRESQL_OPTIONS.items())
     with psycopg.connect(url, autocommit=True, options=options) as connection:
         _fill_postgresql(connection, traffic)
         yield Logs("PostgreSQL", source, lambda sql: _rows(connection, sql), originals.postgresql_percentiles)

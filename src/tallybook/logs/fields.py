@@ -33,7 +33,7 @@ _OPTIONAL_TEXT = tuple(name for name in TEXT_FIELDS if name != "model_name")
 
 _INSTANT_US = (
     f"CASE WHEN regexp_matches(t_created_at, '{_NUMBER}') "
-    "THEN TRY_CAST(TRY_CAST(t_created_at AS HUGEINT) * {{unit}} AS BIGINT) "
+    "THEN TRY_CAST(TRY_CAST(t_created_at AS HUGEINT) * {unit} AS BIGINT) "
     "ELSE epoch_us(TRY_CAST(t_created_at AS TIMESTAMPTZ)) END"
 )
 
