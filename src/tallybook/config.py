@@ -97,7 +97,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     names = [setting.name for setting in SETTINGS]
     for name in values:
         if name not in names:
-            raise UnknownName(f"setting in {path},", name, names)
+            raise UsageError(f"There is no setting {name!r} in {path}.", f"Use one of: {', '.join(names)}.")
     return values
 
 

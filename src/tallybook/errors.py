@@ -16,6 +16,7 @@ Drivers' exceptions become one of these at the border where the driver is called
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 
@@ -93,5 +94,6 @@ def shorten(text: str, limit: int = 80) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a foreign error, for quoting it in ours."""
-    return shorten(next(iter(str(error).strip().splitlines()), type(error).__name__), 300)
+    """The first line of a foreign error, without its class and full stop, for quoting it in ours."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return shorten(re.sub(r"^(\w+ ){0,3}\w*(Error|Exception): ", "", line).rstrip(". "), 300)

@@ -150,8 +150,9 @@ def read_anchors(file: Path) -> list[Anchor]:
     try:
         lines = file.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         raise UnreadableFile(
-            f"The anchors in {file} cannot be read: {first_line(error)}.", "Name the file with --anchor."
+            f"The anchors in {file} cannot be read: {reason}.", "Name the file with --anchor."
         ) from error
     matches = [_ANCHOR_LINE.fullmatch(line) for line in lines if line.strip()]
     if not matches or None in matches:

@@ -128,4 +128,4 @@ def test_a_fault_in_the_environment_is_named(home: Home) -> None:
 def test_serving_to_the_network_without_any_token_is_refused(home: Home, host: str) -> None:
     refused = home.run("serve", "--host", host, "--port", "0").failed_plainly(2)
     assert refused.startswith(f"Serving on {host} would let anyone read and write the book")
-    assert "tallybook token create" in refused
+    assert "behind a reverse proxy" in refused

@@ -57,6 +57,11 @@ DIALECTS = {
 FAULTS = (
     ("database or disk is full", "The disk that holds the book is full.", "Free some space; nothing was half-written."),
     ("No space left", "The disk that holds the book is full.", "Free some space; nothing was half-written."),
+    (
+        "disk I/O error",
+        "The disk that holds the book is full.",
+        "Free some space; nothing was half-written.",
+    ),
     ("readonly database", "The book cannot be written.", "Check the permissions of its file and folder."),
     ("unable to open database file", "The book cannot be opened.", "Check that its folder exists and can be written."),
     (
@@ -74,7 +79,7 @@ def parse_book_url(text: str) -> URL:
     remedy = f"Use one of: {', '.join(SUPPORTED_BOOKS)}."
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise UsageError("The book's URL cannot be read.", remedy) from None
     name = url.get_backend_name()
     if name not in DIALECTS or (name == "sqlite" and not url.database):

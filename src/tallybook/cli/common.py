@@ -29,7 +29,15 @@ _FLAGS = (
     click.option("--logs", metavar="URL", help="Our own logs; a DuckDB file in the home if not given."),
 )
 
-out = Console(soft_wrap=False, highlight=False)
+
+class _Output(Console):
+    """A console that leaves a reader who has stopped reading to `main`, where it is no failure."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Output(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 

@@ -10,6 +10,7 @@ import click
 from tallybook.cli import tables
 from tallybook.cli.common import json_flag, opened_book, out, perform, print_json, settings, with_settings
 
+SHOWN_REASONS = 3
 source_flag = click.option("--source", metavar="NAME", help="One source; all if not given.")
 
 
@@ -49,8 +50,30 @@ def _closing(operation: str, arguments: dict[str, Any], as_json: bool) -> int:
         print_json(answer)
     elif show:
         show.close()
-    outcomes = {result["outcome"] for result in answer["results"]}
-    return 1 if "failed" in outcomes else 2 if "refused" in outcomes else 0
+    return _explain(answer["results"])
+
+
+EXPLAINED = {
+    "failed": (1, "It stays open: run the command again, or leave it to the server."),
+    "refused": (2, "Wait until then."),
+}
+
+
+def _explain(results: list[dict[str, Any]]) -> int:
+    """The exit code; for days that were not closed, what it is about on standard error."""
+    for outcome, (code, remedy) in EXPLAINED.items():
+        concerned = [result for result in results if result["outcome"] == outcome]
+        if concerned:
+            reasons = "; ".join(_reason(result) for result in concerned[:SHOWN_REASONS])
+            more = f"; and {len(concerned) - SHOWN_REASONS} more" if len(concerned) > SHOWN_REASONS else ""
+            click.echo(f"tallybook: {reasons}{more}. {remedy}", err=True)
+            return code
+    return 0
+
+
+def _reason(result: dict[str, Any]) -> str:
+    reason = result["reason"].rstrip(".")
+    return reason if result["day"] in reason else f"{result['day']} of {result['source']}: {reason}"
 
 
 @click.command()

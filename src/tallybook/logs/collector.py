@@ -99,7 +99,7 @@ class Collector:
         try:
             appended = self._store.append(rows, max(delivery.now for delivery in deliveries))
         except Exception as error:  # noqa: BLE001 - every request that waits must be told, whatever went wrong
-            failure = error if isinstance(error, LogsError) else LogsError(f"The records could not be stored: {error}")
+            failure = error if isinstance(error, LogsError) else LogsError(f"The records could not be stored: {error}.")
             for delivery in deliveries:
                 delivery.receipt.set_exception(failure)
             return

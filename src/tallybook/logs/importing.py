@@ -204,7 +204,7 @@ def _load(
         connection.execute(statement, [*reading.constants.values(), str(plain)])
     except duckdb.Error as error:
         raise UnreadableFile(
-            f"{file} is not readable {kind.name}: {first_line(error)}", "Nothing was imported."
+            f"{file} is not readable {kind.name}: {first_line(error)}.", "Nothing was imported."
         ) from error
     return tuple(
         name
@@ -222,6 +222,7 @@ def _origins(
 ) -> dict[str, str]:
     """For each of the record's fields the SQL that yields its text: a column, a constant (as parameter), or NULL."""
     columns = _columns(connection, plain, kind)
+    _check_table(file, plain, kind, columns)
     origins = dict.fromkeys(reading.constants, "?")
     for name in RECORD_FIELDS:
         if name in origins:
@@ -242,6 +243,15 @@ def _origins(
             + (", or --set model_name=NAME." if name == "model_name" else "."),
         )
     return origins
+
+
+def _check_table(file: Path, plain: Path, kind: Format, columns: list[str]) -> None:
+    """What DuckDB makes a table of, though it is none: an empty file, and lines that do not go together."""
+    if plain.stat().st_size == 0:
+        raise UnreadableFile(f"{file} is empty.", "Nothing was imported.")
+    if len(columns) == 1 and "," in columns[0]:
+        message = f"{file} is not readable {kind.name}: its lines differ in their number of fields."
+        raise UnreadableFile(message, "Nothing was imported.")
 
 
 def _missing(file: Path, column: str, columns: list[str]) -> UnreadableFile:

@@ -54,9 +54,16 @@ SCHEMA = (
         records BIGINT NOT NULL, imported_at TIMESTAMP NOT NULL)""",
 )
 
+DISK_FULL = ("The disk that holds the logs is full.", "Free some space; nothing was half-written.")
 FAULTS = (
     ("Conflicting lock", LogsBusy, "Another process holds the logs.", "Stop it, or let it finish, and try again."),
     ("No space left", LogsError, "The disk that holds the logs is full.", "Free some space; nothing was half-written."),
+    (
+        "File too large",
+        LogsError,
+        "The disk that holds the logs is full.",
+        "Free some space; nothing was half-written.",
+    ),
     ("Permission denied", LogsError, "The logs cannot be written.", "Check the permissions of their file and folder."),
     (
         "not a valid DuckDB",
@@ -79,14 +86,16 @@ def logs_errors() -> Iterator[None]:
             if sign in text:
                 raise kind(message, remedy) from error
         remedy = "If the file is damaged, restore it or name another with --logs; the book is not touched."
-        raise LogsError(f"The logs failed: {first_line(error)}", remedy) from error
+        raise LogsError(f"The logs failed: {first_line(error)}.", remedy) from error
 
 
 def parse_logs_url(url: str) -> Path:
     """The file that a `duckdb:///` URL names."""
     scheme, separator, path = url.partition(":///")
     if scheme != "duckdb" or not separator or not path:
-        raise UsageError(f"Our own logs cannot be kept in {scheme!r}.", f"Use one of: {', '.join(SUPPORTED_LOGS)}.")
+        raise UsageError(
+            f"Our own logs cannot be kept in {url.partition(':')[0]!r}.", f"Use one of: {', '.join(SUPPORTED_LOGS)}."
+        )
     return Path(path)
 
 

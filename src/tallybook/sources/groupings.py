@@ -89,12 +89,12 @@ class BucketTable:
         models, model = _encode(table["model"])
         days, buckets = (table[name].to_numpy() for name in ("day", "bucket"))
         pairs = provider * len(models) + model
-        order = np.lexsort((buckets, pairs, days))
+        if len(buckets) and not NO_LATENCY <= buckets.min() <= buckets.max() < BUCKETS:
+            raise ValueError("a latency is below 0 or beyond the histogram")
+        order = np.argsort((days * len(providers) * len(models) + pairs) * (BUCKETS + 1) + buckets - NO_LATENCY)
         self._days, self._pairs, self._buckets = days[order], pairs[order], buckets[order]
         self._records = table["records"].to_numpy()[order]
         self._names: list[Key] = [(provider, model) for provider in providers for model in models]
-        if len(buckets) and not NO_LATENCY <= buckets.min() <= buckets.max() < BUCKETS:
-            raise ValueError("a latency is below 0 or beyond the histogram")
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[Any]]) -> BucketTable:
@@ -109,11 +109,12 @@ class BucketTable:
         pairs, records = self._pairs[low:high], self._records[low:high]
         known = self._buckets[low:high] != NO_LATENCY
         starts = np.flatnonzero(np.diff(pairs[known], prepend=-1))
-        entries = tuple(zip(self._buckets[low:high][known].tolist(), records[known].tolist(), strict=True))
-        ends = [*starts.tolist(), len(entries)][1:]
+        buckets, counts = self._buckets[low:high][known].tolist(), records[known].tolist()
+        ends = [*starts.tolist(), len(buckets)][1:]
         names = pairs[known][starts].tolist()
         histograms = {
-            self._names[name]: entries[start:end] for name, start, end in zip(names, starts.tolist(), ends, strict=True)
+            self._names[name]: tuple(zip(buckets[start:end], counts[start:end], strict=True))
+            for name, start, end in zip(names, starts.tolist(), ends, strict=True)
         }
         return DayBuckets(histograms, int(records.sum()))
 

@@ -45,7 +45,7 @@ def engine_errors(engine: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (*errors, pa.ArrowInvalid, ValueError) as error:
-        message = f"{engine} could not read the logs: {first_line(error)}"
+        message = f"{engine} could not read the logs: {first_line(error)}."
         raise LogsError(message, "Check that they are there and whole.") from error
 
 
@@ -140,6 +140,7 @@ POSTGRESQL_OPTIONS = {
     "TimeZone": "UTC",
     "work_mem": "64MB",
     "enable_sort": "off",
+    "parallel_tuple_cost": "0",
     "jit": "off",
 }
 """The planner overrates the number of groups and would sort millions of rows to disk; hashing takes a quarter."""
