@@ -41,7 +41,7 @@ def short(value: int | str | None) -> str:
     whole = int(value)
     for limit, divisor, unit in _SCALES:
         if abs(whole) < limit:
-            return f"{whole:,}" if divisor == 1 else f"{whole / divisor:.3g}{unit}"
+            return f"{whole:,}" if divisor == 1 else f"{_three_digits(whole / divisor)}{unit}"
     return f"{whole / 10**15:,.0f}P"
 
 
@@ -55,7 +55,16 @@ _SCALES = (
 
 
 def milliseconds(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.0f}ms" if value < 1_000 else f"{value / 1000:,.3g}s"
+    if value is None:
+        return UNKNOWN
+    if value < 1_000:
+        return f"{value:.0f}ms"
+    return f"{_three_digits(value / 1_000)}s" if value < 999_500 else f"{value / 1_000:,.0f}s"
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits, zeros kept: 8.10, 42.0, 133."""
+    return f"{value:#.3g}".rstrip(".")
 
 
 def dollars(value: str | None) -> str:
