@@ -133,6 +133,9 @@ class HalfBlindSource:
     def arrived_at(self, day: date) -> datetime | None:
         return self.source.arrived_at(day)
 
+    def arrived_before(self, day: date) -> datetime | None:
+        return self.source.arrived_before(day)
+
     def busy(self) -> str | None:
         return None
 

@@ -142,7 +142,7 @@ class Bookkeeper:
             known = [first_known_day(self.book, each) for each in self.sources()]
             return parse_period(period, today, min(filter(None, known), default=None))
         if first is None or last is None:
-            raise UsageError("No period is given.", "Give period, or both from and to.")
+            raise UsageError("No whole period is given.", "Give period, or both from and to.")
         return between(parse_day(first), parse_day(last))
 
     def _live_days(self, today: date) -> dict[str, DayContent]:

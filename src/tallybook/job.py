@@ -13,7 +13,8 @@ from tallybook.errors import LogsError
 from tallybook.source import DEFAULT_SLICING, Slicing, Source
 
 QUIET = timedelta(minutes=10)
-"""An older missing day is closed by itself only when none of its records has arrived for this long."""
+"""An older missing day is closed by itself only when none of its records has arrived for this long; one that has none
+yet, only when none of any older day has: someone may be bringing in files one by one."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def default_day(now: datetime) -> date:
 
 
 def _is_settled(source: Source, day: date, now: datetime) -> bool:
+    """Whether the day may be closed unasked. An empty day waits for all older ones: its records may come next."""
     if day == (now - ONE_DAY).date():
         return True
-    arrived_at = source.arrived_at(day)
+    arrived_at = source.arrived_at(day) or source.arrived_before((now - ONE_DAY).date())
     return arrived_at is None or abs(now - arrived_at) >= QUIET

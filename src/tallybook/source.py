@@ -39,5 +39,8 @@ class Source(Protocol):
     def arrived_at(self, day: date) -> datetime | None:
         """When a record of the day last arrived; None where the source cannot tell."""
 
+    def arrived_before(self, day: date) -> datetime | None:
+        """When a record of any day before this one last arrived; None where the source cannot tell."""
+
     def busy(self) -> str | None:
         """Why no day may be closed at the moment, if so: a day must not be closed half filled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -37,6 +38,7 @@ for command in (serve, import_, close, backfill, stats, status, verify, reconcil
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and exits: 0 done, 1 failed or a fault found, 2 wrong usage or refused."""
+    _write_what_can_be_written()
     try:
         code = tallybook.main(arguments, prog_name="tallybook", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -52,7 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         code = DONE
+    except OSError as error:
+        code = _say(f"The output cannot be written: {error.strerror}.", "Send it elsewhere.", FAILED)
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _write_what_can_be_written() -> None:
+    """A terminal that knows no block characters gets question marks, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _say(message: str, remedy: str, code: int) -> int:

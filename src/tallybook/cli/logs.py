@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tallybook.cli import tables
-from tallybook.cli.common import json_flag, out, perform, print_json, with_settings
+from tallybook.cli.common import json_flag, out, perform, print_json, settings, with_settings
 from tallybook.errors import UsageError
 
 
@@ -112,4 +112,4 @@ def demo(days: int, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        tables.print_demo(out, answer)
+        tables.print_demo(out, answer, settings().home)

@@ -68,7 +68,9 @@ def _three_digits(value: float) -> str:
 
 
 def dollars(value: str | None) -> str:
-    return UNKNOWN if value is None else f"${float(value):,.2f}"
+    if value is None:
+        return UNKNOWN
+    return "<$0.01" if 0 < float(value) < 0.005 else f"${float(value):,.2f}"
 
 
 def count_of(count: int, noun: str) -> str:
@@ -324,7 +326,7 @@ def print_pruned(console: Console, answer: Row) -> None:
         _say(console, f"  [yellow]kept[/] {kept['day']}: {kept['reason']}")
 
 
-def print_demo(console: Console, answer: Row) -> None:
+def print_demo(console: Console, answer: Row, home: Path) -> None:
     """What the demo brought, and where to look."""
     outcomes = [result["outcome"] for result in answer["results"]]
     _say(
@@ -334,7 +336,7 @@ def print_demo(console: Console, answer: Row) -> None:
     )
     _say(
         console,
-        "[dim]Next: `tallybook stats last30d`, the same with `--by team`, `tallybook verify`, `tallybook serve`[/]",
+        f"[dim]Next: `tallybook --home {escape(str(home))} stats last30d`, then `status`, `verify` or `serve`.[/]",
     )
 
 
@@ -345,9 +347,11 @@ def print_verdict(console: Console, answer: Row, home: Path) -> None:
     _say(console, f"[{style}]{answer['verdict']}[/]  {answer['closings']:,} closings, {anchored}")
     if answer["head"]:
         _say(console, f"head  {answer['head']}")
-    for fault in answer["faults"]:
+    for fault in answer["faults"][:SHOWN_ROWS]:
         where = " ".join(str(fault[part]) for part in ("source", "day") if fault[part]) or f"closing {fault['seq']}"
         _say(console, f"  [red]{escape(where)}[/]  {fault['table']}: {escape(fault['fault'])}")
+    if len(answer["faults"]) > SHOWN_ROWS:
+        _say(console, f"  and {len(answer['faults']) - SHOWN_ROWS} more; --json has them all")
     if not answer["anchored"] and answer["closings"]:
         _say(
             console,

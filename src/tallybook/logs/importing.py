@@ -204,7 +204,8 @@ def _load(
         connection.execute(statement, [*reading.constants.values(), str(plain)])
     except duckdb.Error as error:
         raise UnreadableFile(
-            f"{file} is not readable {kind.name}: {first_line(error)}.", "Nothing was imported."
+            f"{file} is not readable {kind.name}: {first_line(error).replace(str(plain), file.name)}.",
+            "Nothing was imported.",
         ) from error
     return tuple(
         name

@@ -216,9 +216,16 @@ class LogStore:
             return {(EPOCH + timedelta(days=day)).date(): count for day, count in connection.execute(query).fetchall()}
 
     def arrived_at(self, day: date) -> datetime | None:
+        return self._last_arrival("day = ?", day)
+
+    def arrived_before(self, day: date) -> datetime | None:
+        return self._last_arrival("day < ?", day)
+
+    def _last_arrival(self, condition: str, day: date) -> datetime | None:
+        query = f"SELECT MAX(arrived_at) FROM arrivals WHERE {condition}"  # noqa: S608 - one of the two above
         with logs_errors(), self.connect() as connection:
-            rows = connection.execute("SELECT arrived_at FROM arrivals WHERE day = ?", [day]).fetchall()
-        return rows[0][0].replace(tzinfo=UTC) if rows else None
+            (arrived_at,) = connection.execute(query, [day]).fetchall()[0]
+        return arrived_at.replace(tzinfo=UTC) if arrived_at else None
 
     def busy(self) -> str | None:
         return "an import is running" if self._imports else None

@@ -43,5 +43,8 @@ class TableSource:
     def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None
 
+    def arrived_before(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
+        return None
+
     def busy(self) -> str | None:
         return None

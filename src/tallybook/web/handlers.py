@@ -16,7 +16,14 @@ from litestar.params import FromQuery, QueryParameter
 from tallybook import __version__
 from tallybook.bookkeeper import Answer, Bookkeeper
 from tallybook.errors import UnknownName, UsageError, shorten
-from tallybook.records import UnreadableBody, read_batch
+from tallybook.records import (
+    COUNT_FIELDS,
+    DURATION_FIELDS,
+    RECORD_FIELDS,
+    LogRecord,
+    UnreadableBody,
+    read_batch,
+)
 from tallybook.web.bodies import CorruptBody, read_body
 
 Asked = TypeVar("Asked")
@@ -56,10 +63,24 @@ class BackfillRequest(msgspec.Struct, forbid_unknown_fields=True, rename={"first
 
 FromDay = Annotated[str | None, QueryParameter(name="from", description="First day, YYYY-MM-DD")]
 ToDay = Annotated[str | None, QueryParameter(name="to", description="Last day, included")]
+INTEGER_FIELDS = ("status_code", *COUNT_FIELDS, *DURATION_FIELDS)
+
+
+def _field_schema(name: str) -> Schema:
+    if name in INTEGER_FIELDS:
+        return Schema(type=OpenAPIType.INTEGER, minimum=0)
+    if name == "created_at":
+        return Schema(type=[OpenAPIType.STRING, OpenAPIType.INTEGER], description="RFC 3339, or epoch milliseconds")
+    if name == "cost_usd":
+        return Schema(type=[OpenAPIType.STRING, OpenAPIType.NUMBER], description="US dollars")
+    return Schema(type=OpenAPIType.BOOLEAN if name == "stream" else OpenAPIType.STRING)
+
+
 Record = Schema(
     type=OpenAPIType.OBJECT,
     required=["created_at", "model_name", "status_code"],
-    description="A log record; ARCHITECTURE.md lists its fields.",
+    description=LogRecord.__doc__,
+    properties={name: _field_schema(name) for name in RECORD_FIELDS},
 )
 RECORDS_BODY = RequestBody(
     description="An array of log records, one record, or NDJSON; gzip, deflate or zstd.",
