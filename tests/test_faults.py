@@ -136,6 +136,9 @@ class HalfBlindSource:
     def arrived_before(self, day: date) -> datetime | None:
         return self.source.arrived_before(day)
 
+    def imports_begun(self) -> int:
+        return 0
+
     def busy(self) -> str | None:
         return None
 

@@ -528,3 +528,14 @@ def test_a_day_of_real_azure_traffic(logs: LogStore, book: Book) -> None:
     assert [totals[f"latency_p{percent}_ms"] for percent in (50, 95, 99)] == [None, None, None]
     assert (totals["latency_count"], totals["status_count"], totals["cost_usd"]) == (0, 0, None)
     assert [top["model"] for top in answer["top_models"]] == ["conv", "code"]
+
+
+def test_a_field_that_no_record_of_a_json_file_has_is_a_slip_of_the_pen(logs: LogStore, tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    file.write_text(
+        '{"created_at": "2026-11-22T10:00:00Z", "model_name": "m", "status_code": 200, "usage": {"in": 5}}\n'
+    )
+    with pytest.raises(UnreadableFile, match=r"No record in .*calls\.jsonl has 'usage\.inn'\."):
+        list(import_files(logs, [file], Reading({"tokens_in": "usage.inn"}), NOW))
+    assert logs.counts() == {}
+    assert next(import_files(logs, [file], Reading({"tokens_in": "usage.in"}), NOW)).accepted == 1

@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from stories import NOW, TODAY, YESTERDAY, at, facts, put, record
+from stories import NOW, TODAY, YESTERDAY, at, delete_days, facts, put, record
 from tallybook.book.ledger import Book
 from tallybook.closing import Outcome, Result
 from tallybook.content import DayContent
 from tallybook.errors import LogsError
-from tallybook.job import DailyStatsJob, default_day
+from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.source import Slicing
 from tallybook.verification import verify_book
@@ -96,8 +96,8 @@ def test_an_older_missing_day_waits_until_no_record_has_come_for_ten_minutes(
 ) -> None:
     put(logs, record("11-20 10:00"), now=at("11-23 00:30"))
     put(logs, record("11-22 10:00"), now=at("11-23 00:59:59"))
-    assert said(job.run_once(at("11-23 00:39:59"))) == [("11-21", "zero"), ("11-22", "closed")]
-    assert said(job.run_once(at("11-23 00:40:00"))) == [("11-20", "closed")]
+    assert said(job.run_once(at("11-23 00:39:59"))) == [("11-22", "closed")]
+    assert said(job.run_once(at("11-23 00:40:00"))) == [("11-20", "closed"), ("11-21", "zero")]
 
 
 def test_yesterday_is_closed_at_five_past_even_if_a_record_has_just_come(job: DailyStatsJob, logs: LogStore) -> None:
@@ -134,6 +134,9 @@ class Brittle:
 
     def arrived_before(self, day: date) -> datetime | None:
         return self.logs.arrived_before(day)
+
+    def imports_begun(self) -> int:
+        return self.logs.imports_begun()
 
     def busy(self) -> str | None:
         return self.logs.busy()
@@ -245,7 +248,7 @@ def test_days_whose_logs_are_gone_are_still_closed_as_they_were(
 ) -> None:
     put(logs, record("11-20 10:00"), record("11-22 10:00"))
     job.run_once(NOW)
-    logs.delete_days([date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 22)])
+    delete_days(logs, date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 22))
     assert said(list(job.backfill_range(date(2026, 11, 19), YESTERDAY, NOW))) == [
         ("11-19", "skipped"),
         ("11-20", "exists"),
@@ -294,11 +297,26 @@ def test_a_long_range_is_read_a_year_at_a_time(sqlite_book: Book, logs: LogStore
     assert [str(result.outcome) for result in results].count("closed") == 2
 
 
-def test_the_day_that_close_means_when_none_is_named() -> None:
-    assert default_day(NOW) == YESTERDAY
-    assert default_day(at("11-23 00:04:59")) == date(2026, 11, 21)
-
-
 def test_a_backwards_range_is_nothing(job: DailyStatsJob, logs: LogStore) -> None:
     put(logs, record("11-22 10:00"))
     assert list(job.backfill_range(YESTERDAY, date(2026, 11, 20), NOW)) == []
+
+
+class Overtaken(Brittle):
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
+        contents = list(super().contents(days, slicing))
+        with self.logs.importing():
+            put(self.logs, record("11-21 11:00"))
+        yield from contents
+
+
+def test_no_day_is_closed_from_a_read_during_which_an_import_began(sqlite_book: Book, logs: LogStore) -> None:
+    put(logs, record("11-21 10:00"), record("11-22 10:00"))
+    job = DailyStatsJob(sqlite_book, [Overtaken(logs, set())])
+    assert [
+        (str(result.outcome), result.reason) for result in job.backfill_range(date(2026, 11, 21), YESTERDAY, NOW)
+    ] == [
+        ("failed", "An import began while 2026-11-21 was read."),
+        ("failed", "An import began while 2026-11-22 was read."),
+    ]
+    assert facts(sqlite_book) == []

@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from stories import ARRIVED, NOW, YESTERDAY, at, put, record, stored
+from stories import ARRIVED, NOW, YESTERDAY, at, delete_days, put, record, stored
 from tallybook.errors import LogsBusy, LogsError, UsageError
 from tallybook.logs.collector import MAX_WAITING_ROWS, Collector, Receipt
 from tallybook.logs.store import Appended, LogStore, parse_logs_url
@@ -83,9 +83,9 @@ class TestDays:
         )
         assert logs.first_day() == date(2026, 11, 20)
         assert logs.counts() == {date(2026, 11, 20): 1, date(2026, 11, 21): 2, date(2026, 11, 22): 1}
-        assert logs.delete_days([date(2026, 11, 21)]) == 2
+        assert delete_days(logs, date(2026, 11, 21)) == 2
         assert logs.counts() == {date(2026, 11, 20): 1, date(2026, 11, 22): 1}
-        assert logs.delete_days([date(2026, 11, 20), date(2026, 11, 21)]) == 1
+        assert delete_days(logs, date(2026, 11, 20), date(2026, 11, 21)) == 1
         assert logs.first_day() == YESTERDAY
 
     def test_when_a_record_of_a_day_last_arrived(self, logs: LogStore) -> None:

@@ -142,7 +142,7 @@ class Bookkeeper:
             known = [first_known_day(self.book, each) for each in self.sources()]
             return parse_period(period, today, min(filter(None, known), default=None))
         if first is None or last is None:
-            raise UsageError("No whole period is given.", "Give period, or both from and to.")
+            raise UsageError("No period is given.", "Give period, or both from and to.")
         return between(parse_day(first), parse_day(last))
 
     def _live_days(self, today: date) -> dict[str, DayContent]:
@@ -230,15 +230,13 @@ class Bookkeeper:
 
     def prune(self, watch: Watch = Watch(), *, before: str) -> Answer:  # noqa: ARG002 - every operation is called alike
         """Deletes our own log records of days before `before` that are closed and have not drifted since."""
-        limit = parse_day(before)
         closings = {closing.day: closing for closing in self.book.closings(self.logs.name)}
-        candidates = {day: count for day, count in self.logs.counts().items() if day < limit}
-        kept = {day: why for day, count in candidates.items() if (why := _why_keep(closings.get(day), count))}
-        days = [day for day in candidates if day not in kept]
-        deleted = self.logs.delete_days(days)
+        deleted, kept = self.logs.delete_days(
+            parse_day(before), lambda day, count, arrived_at: _why_keep(closings.get(day), count, arrived_at)
+        )
         return {
-            "deleted_records": deleted,
-            "deleted_days": [day.isoformat() for day in days],
+            "deleted_records": sum(deleted.values()),
+            "deleted_days": [day.isoformat() for day in deleted],
             "kept": [{"day": day.isoformat(), "reason": why} for day, why in kept.items()],
         }
 
@@ -299,11 +297,13 @@ def _safe_before(through: date | None, drift: dict[date, int], counts: dict[date
     return min([through + ONE_DAY, *grown])
 
 
-def _why_keep(closing: Closing | None, count: int) -> str | None:
+def _why_keep(closing: Closing | None, count: int, arrived_at: datetime | None) -> str | None:
+    """Why a day's records must not be deleted: the book has not got all of them."""
     if closing is None:
         return "not closed"
-    if count > closing.records:
-        return f"{count - closing.records} records arrived after it was closed"
+    closed_at = datetime.fromisoformat(closing.closed_at)
+    if count > closing.records or (arrived_at is not None and arrived_at >= closed_at + timedelta(seconds=1)):
+        return "records arrived after it was closed"
     return None
 
 

@@ -10,9 +10,8 @@ import msgspec
 
 from tallybook.bookkeeper import Answer, Watch
 from tallybook.errors import LogsBusy, TallybookError
-from tallybook.home import RunningServer, read_server
+from tallybook.home import INSTANCE_HEADER, RunningServer, read_server
 
-INSTANCE_HEADER = "X-Tallybook-Instance"
 _TIMEOUT = httpx.Timeout(10, read=None)
 
 

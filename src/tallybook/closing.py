@@ -13,7 +13,7 @@ from typing import Any
 from tallybook.book.ledger import AlreadyClosed, Book, Closing
 from tallybook.content import DayContent
 from tallybook.days import consecutive_runs, days_between, last_closable
-from tallybook.errors import TallybookError, first_line
+from tallybook.errors import CloseFailed, TallybookError, first_line
 from tallybook.measures import TOKENS_IN, TOKENS_OUT
 from tallybook.source import Slicing, Source
 
@@ -179,10 +179,13 @@ def _close_one_by_one(
 def _close_chunk(book: Book, source: Source, days: list[date], now: datetime, slicing: Slicing) -> Iterator[Result]:
     """Closes consecutive days from one read; stops with `failed` at the first that fails."""
     day = days[0]
+    imports_begun = source.imports_begun()
     contents = source.contents(days, slicing)
     try:
         for day in days:
-            yield close_day(book, source, day, now, next(contents))
+            content = next(contents)
+            _check_undisturbed(source, imports_begun, day)
+            yield close_day(book, source, day, now, content)
     except TallybookError as error:
         yield failed(source, day, error.message)
     except Exception as error:
@@ -190,6 +193,12 @@ def _close_chunk(book: Book, source: Source, days: list[date], now: datetime, sl
         yield Result(source.name, day, Outcome.FAILED, reason=first_line(error))
     finally:
         contents.close()
+
+
+def _check_undisturbed(source: Source, imports_begun: int, day: date) -> None:
+    """A day that was read while files came in might be half filled."""
+    if source.busy() or source.imports_begun() != imports_begun:
+        raise CloseFailed(f"An import began while {day} was read.")
 
 
 def _log_result(result: Result, content: DayContent | None = None) -> Result:

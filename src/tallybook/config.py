@@ -80,7 +80,7 @@ SETTINGS = (
 
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """The settings in force. A value or name that cannot be taken is a `UsageError` naming its origin."""
-    home = Path(flags.get("home") or environment.get("TALLYBOOK_HOME") or DEFAULT_HOME).expanduser().absolute()
+    home = Path(flags.get("home") or environment.get("TALLYBOOK_HOME") or DEFAULT_HOME).expanduser().resolve()
     file = _read_file(home / CONFIG_FILE)
     values = {setting.name: _settle(setting, flags, environment, file, home) for setting in SETTINGS}
     slicing = Slicing(values.pop("dimensions"), values.pop("max_slices_per_day"))

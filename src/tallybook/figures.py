@@ -1,6 +1,7 @@
 """Closed days in memory, as arrays: what lets any range be answered without touching a raw record.
 
-A rebuildable cache over the book, never its content. Closed days do not change, so a day is read from the book once.
+A rebuildable cache over the book, never its content. Closed days do not change, so what was read stays right; it is
+read anew when a range reaches further, or a day in it has been closed since.
 Sums wrap around in 64 bits and are exact all the same: a difference of two running sums is right whenever the true
 difference fits, and `StatsReader` checks that the range's totals do.
 """
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from tallybook.book.ledger import Book, Closing
 from tallybook.histogram import BUCKETS, Histogram
 from tallybook.measures import HISTOGRAM_DIMENSIONS, MEASURES, Totals
+from tallybook.periods import MAX_PERIOD_DAYS
 
 Integers = npt.NDArray[np.int64]
 _STRIDE = 1 << 20
@@ -147,6 +149,8 @@ class SourceFigures:
         cached = self._cached
         if cached is None or first < cached.first or last > cached.last:
             hull = (min(first, cached.first), max(last, cached.last)) if cached else (first, last)
+            if (hull[1] - hull[0]).days >= MAX_PERIOD_DAYS:
+                hull = (first, last)
             cached = self._cached = self._read(*hull)
         return cached, (first - cached.first).days, (last - cached.first).days
 

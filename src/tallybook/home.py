@@ -17,6 +17,7 @@ from tallybook.verification import format_anchor
 
 SERVER_FILE = "server.json"
 ANCHOR_FILE = "anchors.log"
+INSTANCE_HEADER = "X-Tallybook-Instance"
 
 
 class HomeError(TallybookError):
@@ -45,9 +46,9 @@ def new_server(url: str, book: str, logs: str) -> RunningServer:
 
 
 def prepare_home(home: Path) -> None:
-    """Makes the folder if it is missing; `HomeError` where it cannot be written."""
+    """Makes the folder if it is missing, for its owner only; `HomeError` where it cannot be written."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = home / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()

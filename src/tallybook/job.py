@@ -72,11 +72,6 @@ class DailyStatsJob:
         return {source.name: missing_days(self.book, source, now) for source in self.sources}
 
 
-def default_day(now: datetime) -> date:
-    """The day that `close` means when none is named: the last that can be closed."""
-    return last_closable(now)
-
-
 def _is_settled(source: Source, day: date, now: datetime) -> bool:
     """Whether the day may be closed unasked. An empty day waits for all older ones: its records may come next."""
     if day == (now - ONE_DAY).date():

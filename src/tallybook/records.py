@@ -115,9 +115,9 @@ def read_cost(value: Decimal) -> int:
 
 
 _SECRET = re.compile(
-    r"(?:Bearer\s|sk-|pk-|rk-|xai-|gsk_|hf_|AIza|AKIA|ya29\.|eyJ|ghp_|r8_|pplx-|nvapi-)\S{8,}", re.IGNORECASE
+    r"(?:Bearer\s+|sk-|pk-|rk-|xai-|gsk_|hf_|AIza|AKIA|ya29\.|eyJ|ghp_|r8_|pplx-|nvapi-)\S{8,}", re.IGNORECASE
 )
-_RANDOM = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[A-Za-z0-9_\-]{32,}")
+_RANDOM = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[A-Za-z0-9_\-+/=.]{32,}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -127,7 +127,7 @@ def conceal_secret(api_key: str) -> str:
     A key looks like a secret when it begins as the providers' keys do, or is a long run of letters and digits. A
     SHA-256 in hex is kept as it is: a gateway has already made the fingerprint.
     """
-    if _HASH.fullmatch(api_key) or not (_SECRET.match(api_key) or _RANDOM.fullmatch(api_key)):
+    if _HASH.fullmatch(api_key) or not (_SECRET.match(api_key.strip()) or _RANDOM.fullmatch(api_key.strip())):
         return api_key
     return f"fp_{hashlib.sha256(api_key.encode()).hexdigest()[:16]}"
 
@@ -165,10 +165,15 @@ def stored_row(record: LogRecord, now: datetime) -> StoredRow:
         )
     if reason := next(filter(None, (rule(record) for rule in RULES)), None):
         raise Unacceptable(reason)
-    concealed = None if record.api_key is None else conceal_secret(record.api_key)
+    concealed = conceal_secret(record.api_key) if record.api_key else None
     cost = None if record.cost_usd is None else read_cost(record.cost_usd)
     replaced = {"created_at": epoch_us(created_at), "api_key": concealed, "cost_usd": cost}
-    return tuple(replaced[name] if name in replaced else getattr(record, name) for name in RECORD_FIELDS)
+    return tuple(replaced[name] if name in replaced else _known(getattr(record, name)) for name in RECORD_FIELDS)
+
+
+def _known(value: object) -> object:
+    """An empty text tells nothing, so it is unknown."""
+    return None if value == "" else value
 
 
 _ONE = msgspec.json.Decoder(LogRecord)

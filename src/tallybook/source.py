@@ -42,5 +42,8 @@ class Source(Protocol):
     def arrived_before(self, day: date) -> datetime | None:
         """When a record of any day before this one last arrived; None where the source cannot tell."""
 
+    def imports_begun(self) -> int:
+        """How many imports have ever begun; one that begins while a day is read may leave it half filled."""
+
     def busy(self) -> str | None:
         """Why no day may be closed at the moment, if so: a day must not be closed half filled."""

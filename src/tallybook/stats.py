@@ -33,6 +33,7 @@ from tallybook.periods import Period
 from tallybook.records import NANOUSD_PER_USD
 
 PERCENTS = (50, 95, 99)
+NO_PERCENTILES = (-1, -1, -1)
 BASES = ("adjusted", "original")
 ZERO_WHEN_UNKNOWN = ("success", "failed", "tokens_in", "tokens_out", "latency_sum_ms")
 """The original's measures, which count what is unknown as nothing; their `…_count` tells how much is known."""
@@ -200,6 +201,8 @@ class _Answer:
         ranked = sorted(
             breakdown.items(), key=lambda entry: (-entry[1][REQUESTS], entry[0] is not None, entry[0] or "")
         )
+        if dimension not in HISTOGRAM_DIMENSIONS:
+            return [{"value": value, **_row(totals, NO_PERCENTILES)} for value, totals in ranked]
         dense = self._dense_by_value(dimension)
         empty = np.zeros(BUCKETS, dtype=np.int64)
         histograms = np.array([dense.get(value, empty) for value, _ in ranked], dtype=np.int64).reshape(-1, BUCKETS)
@@ -207,8 +210,6 @@ class _Answer:
         return [{"value": value, **row} for (value, _), row in zip(ranked, rows, strict=True)]
 
     def _dense_by_value(self, dimension: str) -> dict[str | None, Integers]:
-        if dimension not in HISTOGRAM_DIMENSIONS:
-            return {}
         dense: dict[str | None, Integers] = {}
         for figures in self._chosen.values():
             for value, histogram in figures.buckets(dimension, *self._range).items():

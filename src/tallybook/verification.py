@@ -156,5 +156,6 @@ def read_anchors(file: Path) -> list[Anchor]:
         ) from error
     matches = [_ANCHOR_LINE.fullmatch(line) for line in lines if line.strip()]
     if not matches or None in matches:
-        raise UnreadableFile(f"{file} holds no anchors.", "Give the anchors.log of the book's home, or a copy of it.")
+        where = f"Line {matches.index(None) + 1} of {file} is no anchor" if matches else f"{file} holds no anchors"
+        raise UnreadableFile(f"{where}.", "Give the anchors.log of the book's home, or a copy of it.")
     return [Anchor(int(match[1]), match[2]) for match in matches if match]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -143,3 +144,19 @@ def test_the_same_records_give_the_same_digest_imported_or_posted(new_home: Call
     (second,) = posted.ask("close", "2026-03-03")["results"]
     assert (first["outcome"], first["requests"]) == ("closed", 2)
     assert first == second
+
+
+def test_pruning_keeps_what_came_after_closing_even_where_the_rest_is_pruned_already(home: Home) -> None:
+    def line(day: int, hour: int) -> str:
+        return f'{{"created_at": "2026-11-{day}T{hour}:00:00Z", "model_name": "m", "status_code": 200}}'
+
+    home.do("import", home.file("old.jsonl", line(18, 10), line(18, 12), line(19, 10)))
+    home.do("backfill", "2026-11-18", "2026-11-19")
+    time.sleep(1.1)
+    assert home.ask("prune", "--before", "2026-11-20")["deleted_records"] == 3
+    home.do("import", home.file("late.jsonl", line(18, 11)))
+    assert home.ask("prune", "--before", "2026-11-20") == {
+        "deleted_records": 0,
+        "deleted_days": [],
+        "kept": [{"day": "2026-11-18", "reason": "records arrived after it was closed"}],
+    }

@@ -64,8 +64,8 @@ def test_days_that_were_missed_are_closed_when_the_server_starts(home: Home) -> 
 def test_an_older_day_whose_records_still_arrive_waits_while_yesterday_is_closed(home: Home) -> None:
     fill(home, [3, 1], minutes_ago=2)
     with serving(home) as server:
-        assert closings(server, 2) == [(ago(2), "zero"), (ago(1), "closed")]
-        assert server.get("/v1/status")["sources"][0]["missing"] == [ago(3)]
+        assert closings(server, 1) == [(ago(1), "closed")]
+        assert server.get("/v1/status")["sources"][0]["missing"] == [ago(3), ago(2)]
 
 
 def test_why_a_day_is_skipped_or_refused_stands_in_the_log(home: Home) -> None:

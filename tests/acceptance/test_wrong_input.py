@@ -229,7 +229,10 @@ def test_there_is_no_book_to_verify(home: Home) -> None:
     ("content", "sentence"),
     [
         (None, "The anchors in {file} cannot be read: No such file or directory. Name the file with --anchor."),
-        (b"one two three\n", "{file} holds no anchors. Give the anchors.log of the book's home, or a copy of it."),
+        (
+            b"one two three\n",
+            "Line 1 of {file} is no anchor. Give the anchors.log of the book's home, or a copy of it.",
+        ),
         (b"", "{file} holds no anchors. Give the anchors.log of the book's home, or a copy of it."),
     ],
 )

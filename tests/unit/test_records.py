@@ -66,7 +66,7 @@ def test_a_record_with_every_field_is_stored_as_it_came_with_money_in_nano_usd()
         "user": "ann",
         "team": "search",
         "operation": "chat",
-        "error_type": "",
+        "error_type": "timeout",
         "stream": True,
     }
     assert set(full) == set(RECORD_FIELDS)
@@ -87,7 +87,7 @@ def test_a_record_with_every_field_is_stored_as_it_came_with_money_in_nano_usd()
         "user": "ann",
         "team": "search",
         "operation": "chat",
-        "error_type": "",
+        "error_type": "timeout",
         "stream": True,
     }
 
@@ -406,8 +406,12 @@ class TestText:
         once = conceal_secret("sk-one-abcdefgh")
         assert conceal_secret(once) == once
 
+    def test_an_empty_text_tells_nothing_so_it_is_unknown(self) -> None:
+        stored = row(request_id="", provider="", api_key="", team="", user="", operation="", error_type="")
+        assert {stored[name] for name in ("request_id", "provider", "api_key", "team", "user", "operation")} == {None}
+
     @pytest.mark.parametrize(
-        "key", ["", "team-a", "production key", "sk-", "ann@example.com", "a" * 64, "0" * 64, "k" * 40]
+        "key", ["team-a", "production key", "sk-", "ann@example.com", "a" * 64, "0" * 64, "k" * 40]
     )
     def test_a_name_of_a_key_is_kept_as_it_is(self, key: str) -> None:
         assert row(api_key=key)["api_key"] == key

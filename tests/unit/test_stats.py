@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import oracle
-from stories import NOW, TODAY, YESTERDAY, Record, at, pick, put, record, totals
+from stories import NOW, TODAY, YESTERDAY, Record, at, delete_days, pick, put, record, totals
 from tallybook.book.ledger import Book
 from tallybook.content import DayContent, Slice
 from tallybook.days import days_between, last_closable
@@ -294,7 +294,7 @@ class TestStates:
         put(logs, record("11-21 10:00"), record("11-22 10:00"))
         DailyStatsJob(bare.book, [logs]).run_once(NOW)
         before = bare.answer("last7d")
-        logs.delete_days([date(2026, 11, 21), date(2026, 11, 22)])
+        delete_days(logs, date(2026, 11, 21), date(2026, 11, 22))
         assert bare.answer("last7d") == before
         assert before["days"] == {"closed": 2, "zero": 0, "missing": 0, "open": 0}
 

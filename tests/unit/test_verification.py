@@ -64,7 +64,7 @@ OF_DAY_20 = "WHERE date = '2026-11-20'"
         (f"UPDATE daily_stats SET tokens_in = tokens_in + 1 {OF_DAY_20}", "daily_slices"),
         (f"UPDATE daily_stats SET requests = 3 {OF_DAY_20}", "daily_stats"),
         (f"UPDATE daily_stats SET top_models = '[]' {OF_DAY_20}", "closings"),
-        (f"UPDATE daily_stats SET dimensions = '[\"model\"]' {OF_DAY_20}", "closings"),
+        (f"UPDATE daily_stats SET dimensions = '[\"model\"]' {OF_DAY_20}", "daily_stats"),
         (f"UPDATE daily_stats SET histogram = '[[1,2]]' {OF_DAY_20}", "daily_stats"),
         (f"UPDATE daily_stats SET created_at = '2026-11-23T01:00:01Z' {OF_DAY_20}", "daily_stats"),
         (f"UPDATE daily_slices SET tokens_out = 8 {OF_DAY_20} AND position = 0", "daily_slices"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stories import ARRIVED, NOW
+from stories import ARRIVED, NOW, delete_days
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.records import read_batch
 from web.asking import GOOD, Client, ask, error, on, take_logs_away
@@ -237,5 +237,5 @@ def test_every_number_comes_from_the_days_as_they_were_closed(
 ) -> None:
     fill({**GOOD, "created_at": "2026-11-22T12:00:00Z"})
     assert ask(client, "/v1/stats", period="yesterday")["totals"]["requests"] == 2
-    keeper.logs.delete_days([ARRIVED.date().replace(day=22)])
+    delete_days(keeper.logs, ARRIVED.date().replace(day=22))
     assert ask(client, "/v1/stats", period="yesterday")["totals"]["requests"] == 2

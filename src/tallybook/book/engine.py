@@ -90,7 +90,7 @@ def parse_book_url(text: str) -> URL:
 def create_engine(url: URL, make_folder: bool = True) -> sa.Engine:
     """An engine whose every transaction begins as the dialect says; a SQLite file's folder is made if wanted."""
     dialect = DIALECTS[url.get_backend_name()]
-    if url.get_backend_name() == "sqlite" and make_folder:
+    if url.get_backend_name() == "sqlite" and make_folder and not str(url.database).startswith("file:"):
         _make_folder(Path(str(url.database)).parent)
     engine = sa.create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite", pool_size=5, max_overflow=20)
 

@@ -282,9 +282,11 @@ def _histogram(text: str) -> Histogram:
 
 
 def _closing(row: sa.Row[Any]) -> Closing:
+    if type(row.seq) is not int or type(row.records) is not int:
+        raise UnreadableRow(f"Closing {row.seq!r} has no number where one belongs.", "Restore the book from a backup.")
     try:
         return Closing(**{**row._mapping, "day": date.fromisoformat(row.day)})  # noqa: SLF001 - a Row's public mapping
-    except ValueError:
+    except (TypeError, ValueError):
         raise UnreadableRow(
             f"Closing {row.seq} has no day but {row.day!r}.", "Restore the book from a backup."
         ) from None
@@ -335,6 +337,10 @@ def _parse_content(connection: sa.Connection, closing: Closing) -> tuple[DayCont
     if unknown := set(dimensions) - set(DIMENSION_NAMES):
         raise UnreadableRow(f"no dimension is named {', '.join(sorted(unknown))}")
     top = msgspec.json.decode(stat.top_models, type=list[TopModel]) if stat else ()
+    slices = sorted(rows(daily_slices), key=lambda row: row.position)
+    others = [name for name in DIMENSION_NAMES if name not in dimensions]
+    if any(row._mapping[name] is not None for row in slices for name in others):  # noqa: SLF001
+        raise UnreadableRow("a slice has a value for a dimension that the day was not sliced by")
     content = DayContent(
         day=closing.day,
         dimensions=dimensions,
@@ -342,7 +348,7 @@ def _parse_content(connection: sa.Connection, closing: Closing) -> tuple[DayCont
         top_models=tuple(top),
         slices=tuple(
             Slice(tuple(row._mapping[name] for name in dimensions), _measures(row))  # noqa: SLF001
-            for row in sorted(rows(daily_slices), key=lambda row: row.position)
+            for row in slices
         ),
         histograms=tuple(
             LatencyHistogram((row.provider, row.model), _histogram(row.histogram))

@@ -27,8 +27,11 @@ def migrate(engine: sa.Engine, now: datetime, must_exist: bool = False) -> None:
     if must_exist and file and not Path(file).exists():
         raise BookError(f"There is no book at {file}.", "Close a day first, or name another with --home or --book.")
     with reading(engine) as connection:
-        if _revision(connection) == HEAD:
-            return
+        revision = _revision(connection)
+    if revision == HEAD:
+        return
+    if must_exist and revision is None:
+        raise BookError("There is no book in this database.", "Close a day first, or name another with --book.")
     with writing(engine) as connection:
         if lock := DIALECTS[engine.dialect.name].lock_migrations:
             connection.exec_driver_sql(lock)

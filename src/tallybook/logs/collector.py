@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from bisect import bisect_left
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -103,9 +104,10 @@ class Collector:
             for delivery in deliveries:
                 delivery.receipt.set_exception(failure)
             return
+        duplicated = sorted(appended.duplicates)
         start = 0
         for delivery in deliveries:
             end = start + len(delivery.rows)
-            duplicates = sum(start <= position < end for position in appended.duplicates)
+            duplicates = bisect_left(duplicated, end) - bisect_left(duplicated, start)
             delivery.receipt.set_result(Receipt(len(delivery.rows) - duplicates, duplicates))
             start = end

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -20,7 +20,7 @@ from tallybook.days import epoch_us
 from tallybook.errors import UnknownName, UnreadableFile, UsageError, first_line
 from tallybook.logs.fields import FAULT, VALUES, Unit, count_fault_rows
 from tallybook.logs.store import COLUMN_LIST, IS_STORED, LogStore, Progress, naive_utc, note_arrivals
-from tallybook.records import RECORD_FIELDS, conceal_secret
+from tallybook.records import FUTURE_TOLERANCE, RECORD_FIELDS, conceal_secret
 
 CHUNK = 1 << 20
 SHOWN_FAULTS = 3
@@ -112,6 +112,7 @@ def import_file(store: LogStore, file: Path, reading: Reading, now: datetime, pr
             if before := _imported_before(connection, content, file, reading):
                 return before
             unknown = _load(connection, plain, file, reading, now)
+            _refuse_unseen(connection, file, reading)
             progress(f"{file.name}: checking", None)
             records = _count(connection, "incoming")
             skipped = _refuse_or_skip(connection, file, reading.skip_invalid)
@@ -191,7 +192,7 @@ def _load(
             VALUES[name].format(unit=reading.unit.us_per_unit) + f' AS "{_stored(name)}"' for name in RECORD_FIELDS
         )
         limits = {
-            "latest": epoch_us(now + timedelta(minutes=10)),
+            "latest": epoch_us(now + FUTURE_TOLERANCE),
             "unit": reading.unit.us_per_unit,
             "unit_name": reading.unit.value,
         }
@@ -264,6 +265,14 @@ def _columns(connection: duckdb.DuckDBPyConnection, plain: Path, kind: Format) -
         return []
     described = connection.execute(f"DESCRIBE SELECT * FROM {kind.table.format(path='?')}", [str(plain)]).fetchall()  # noqa: S608
     return [row[0] for row in described]
+
+
+def _refuse_unseen(connection: duckdb.DuckDBPyConnection, file: Path, reading: Reading) -> None:
+    """A column that was named, but that no record has, is a slip of the pen."""
+    for name, column in reading.columns.items():
+        query = f'SELECT COUNT("{_stored(name)}") + COUNT(fault) FROM incoming'  # noqa: S608 - names from our registry
+        if _count(connection, "incoming") and not connection.execute(query).fetchall()[0][0]:
+            raise UnreadableFile(f"No record in {file} has {column!r}.", f"Mend --map {name}={column}.")
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 import pyarrow as pa
 
 from tallybook.content import DayContent
-from tallybook.days import EPOCH, midnight
+from tallybook.days import EPOCH, ONE_DAY, midnight
 from tallybook.errors import LogsBusy, LogsError, UsageError, first_line
 from tallybook.records import STORED_FIELDS, TEXT_FIELDS, StoredRow
 from tallybook.source import Slicing, Source
@@ -57,13 +58,8 @@ SCHEMA = (
 DISK_FULL = ("The disk that holds the logs is full.", "Free some space; nothing was half-written.")
 FAULTS = (
     ("Conflicting lock", LogsBusy, "Another process holds the logs.", "Stop it, or let it finish, and try again."),
-    ("No space left", LogsError, "The disk that holds the logs is full.", "Free some space; nothing was half-written."),
-    (
-        "File too large",
-        LogsError,
-        "The disk that holds the logs is full.",
-        "Free some space; nothing was half-written.",
-    ),
+    ("No space left", LogsError, *DISK_FULL),
+    ("File too large", LogsError, *DISK_FULL),
     ("Permission denied", LogsError, "The logs cannot be written.", "Check the permissions of their file and folder."),
     (
         "not a valid DuckDB",
@@ -80,6 +76,8 @@ def logs_errors() -> Iterator[None]:
     """Turns DuckDB's exceptions into `LogsError`s with a remedy."""
     try:
         yield
+    except RuntimeError as error:
+        raise_interrupted(error)
     except duckdb.Error as error:
         text = str(error)
         for sign, kind, message, remedy in FAULTS:
@@ -87,6 +85,13 @@ def logs_errors() -> Iterator[None]:
                 raise kind(message, remedy) from error
         remedy = "If the file is damaged, restore it or name another with --logs; the book is not touched."
         raise LogsError(f"The logs failed: {first_line(error)}.", remedy) from error
+
+
+def raise_interrupted(error: RuntimeError) -> NoReturn:
+    """DuckDB tells Ctrl-C as a RuntimeError; it is to be what it is everywhere else."""
+    if "interrupted" in str(error).lower():
+        raise KeyboardInterrupt from error
+    raise error
 
 
 def parse_logs_url(url: str) -> Path:
@@ -117,8 +122,10 @@ class LogStore:
         self._writing = threading.Lock()
         self._lock = threading.Lock()
         self._imports = 0
+        self._imports_begun = 0
         self._writes = 0
         self._first_day: tuple[int, date | None] = (-1, None)
+        self._counts: tuple[int, dict[date, int]] = (-1, {})
 
     @classmethod
     def open(cls, path: Path) -> LogStore:
@@ -163,6 +170,7 @@ class LogStore:
         """While this lasts no day is closed: it might be half filled."""
         with self._lock:
             self._imports += 1
+            self._imports_begun += 1
         try:
             yield
         finally:
@@ -210,10 +218,14 @@ class LogStore:
         return own_table(self.connect)
 
     def counts(self) -> dict[date, int]:
-        """How many records there now are on each day that has any."""
-        query = f"SELECT epoch_us(created_at) // {DAY_US} AS day, COUNT(*) FROM log_records GROUP BY day ORDER BY day"  # noqa: S608 - constants
-        with logs_errors(), self.connect() as connection:
-            return {(EPOCH + timedelta(days=day)).date(): count for day, count in connection.execute(query).fetchall()}
+        """How many records there now are on each day that has any; counted only once after each write."""
+        writes, counts = self._counts
+        current = self._writes
+        if writes != current:
+            with logs_errors(), self.connect() as connection:
+                counts = _count_days(connection)
+            self._counts = (current, counts)
+        return dict(counts)
 
     def arrived_at(self, day: date) -> datetime | None:
         return self._last_arrival("day = ?", day)
@@ -226,6 +238,9 @@ class LogStore:
         with logs_errors(), self.connect() as connection:
             (arrived_at,) = connection.execute(query, [day]).fetchall()[0]
         return arrived_at.replace(tzinfo=UTC) if arrived_at else None
+
+    def imports_begun(self) -> int:
+        return self._imports_begun
 
     def busy(self) -> str | None:
         return "an import is running" if self._imports else None
@@ -242,15 +257,34 @@ class LogStore:
         with logs_errors(), self.connect() as connection:
             return bool(connection.execute("SELECT 1 FROM imports WHERE content_sha256 = ?", [content]).fetchall())
 
-    def delete_days(self, days: Sequence[date]) -> int:
-        """Deletes every record of the days; answers how many there were."""
-        deleted = 0
+    def delete_days(
+        self, before: date, why_keep: Callable[[date, int, datetime | None], str | None]
+    ) -> tuple[dict[date, int], dict[date, str]]:
+        """Deletes the records of each day before `before` for which `why_keep` has no reason against it.
+
+        It is asked with the day, its number of records and when one last arrived, in the transaction that deletes: a
+        record that arrives meanwhile is not deleted unseen. Answers the numbers deleted, and the reasons of those kept.
+        """
+        deleted, kept = {}, {}
         with self.writing() as connection:
-            for day in days:
-                bounds = [midnight(day).replace(tzinfo=None), midnight(day + timedelta(days=1)).replace(tzinfo=None)]
-                statement = "DELETE FROM log_records WHERE created_at >= ? AND created_at < ?"
-                deleted += connection.execute(statement, bounds).fetchall()[0][0]
-        return deleted
+            arrivals = dict(connection.execute("SELECT day, arrived_at FROM arrivals").fetchall())
+            for day, count in _count_days(connection).items():
+                arrived_at = arrivals.get(day)
+                reason = (
+                    why_keep(day, count, arrived_at.replace(tzinfo=UTC) if arrived_at else None) if day < before else ""
+                )
+                if reason:
+                    kept[day] = reason
+                elif reason is None:
+                    bounds = [naive_utc(midnight(day)), naive_utc(midnight(day + ONE_DAY))]
+                    connection.execute("DELETE FROM log_records WHERE created_at >= ? AND created_at < ?", bounds)
+                    deleted[day] = count
+        return deleted, kept
+
+
+def _count_days(connection: duckdb.DuckDBPyConnection) -> dict[date, int]:
+    query = f"SELECT epoch_us(created_at) // {DAY_US} AS day, COUNT(*) FROM log_records GROUP BY day ORDER BY day"  # noqa: S608
+    return {(EPOCH + timedelta(days=day)).date(): count for day, count in connection.execute(query).fetchall()}
 
 
 def _create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

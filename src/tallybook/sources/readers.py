@@ -44,6 +44,10 @@ def engine_errors(engine: str, *errors: type[Exception]) -> Iterator[None]:
     """Turns a driver's exceptions into a `LogsError`."""
     try:
         yield
+    except RuntimeError as error:
+        if "interrupted" in str(error).lower():
+            raise KeyboardInterrupt from error
+        raise
     except (*errors, pa.ArrowInvalid, ValueError) as error:
         message = f"{engine} could not read the logs: {first_line(error)}."
         raise LogsError(message, "Check that they are there and whole.") from error

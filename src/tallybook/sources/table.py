@@ -46,5 +46,8 @@ class TableSource:
     def arrived_before(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None
 
+    def imports_begun(self) -> int:
+        return 0
+
     def busy(self) -> str | None:
         return None

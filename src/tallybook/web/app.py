@@ -17,7 +17,7 @@ from tallybook import __version__
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.home import RunningServer, announced
 from tallybook.web.errors import EXCEPTION_HANDLERS
-from tallybook.web.handlers import HANDLERS, refuse_unknown_parameters
+from tallybook.web.handlers import HANDLERS, check_request
 from tallybook.web.operations import post_operation
 from tallybook.web.scheduler import Scheduler
 from tallybook.web.welcome import get_welcome
@@ -54,7 +54,7 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
         openapi_config=OpenAPIConfig(
             title="tallybook", version=__version__, render_plugins=[], path="/v1/schema", use_handler_docstrings=True
         ),
-        before_request=refuse_unknown_parameters,
+        before_request=check_request,
         request_max_body_size=None,
         logging_config=None,
     )

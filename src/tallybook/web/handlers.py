@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -15,7 +16,8 @@ from litestar.params import FromQuery, QueryParameter
 
 from tallybook import __version__
 from tallybook.bookkeeper import Answer, Bookkeeper
-from tallybook.errors import UnknownName, UsageError, shorten
+from tallybook.errors import TallybookError, UnknownName, UsageError, shorten
+from tallybook.home import INSTANCE_HEADER
 from tallybook.records import (
     COUNT_FIELDS,
     DURATION_FIELDS,
@@ -27,8 +29,6 @@ from tallybook.records import (
 from tallybook.web.bodies import CorruptBody, read_body
 
 Asked = TypeVar("Asked")
-
-INSTANCE_HEADER = "X-Tallybook-Instance"
 
 
 class RejectedRecord(msgspec.Struct):
@@ -228,8 +228,18 @@ QUERY_PARAMETERS = {
 }
 
 
-def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
-    """A parameter that a call does not have is refused, rather than answered as if it were not there."""
+class ForeignPage(TallybookError):
+    """A browser asks on behalf of another site."""
+
+    code = "forbidden"
+
+
+def check_request(request: Request[Any, Any, Any]) -> None:
+    """Refuses pages of other sites, and parameters that a call does not have, which would else be ignored."""
+    if (origin := request.headers.get("origin")) and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ForeignPage(
+            "A page of another site asked.", "Ask from the server's own page, or with a client that is no page."
+        )
     allowed = QUERY_PARAMETERS.get(request.url.path)
     if allowed is not None and (unknown := next((name for name in request.query_params if name not in allowed), None)):
         raise UnknownName("parameter", unknown, allowed or ("(none)",))

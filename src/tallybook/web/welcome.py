@@ -23,7 +23,7 @@ Read
   {url}v1/stats?period=last30d&by=model
   {url}v1/daily-stats
   {url}v1/status
-  {url}openapi.json      every call and its fields
+  {url}openapi.json      every call
 """
 
 
