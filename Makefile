@@ -27,7 +27,7 @@ types: $(READY) ## mypy, strict
 
 check: lint types test ## what CI calls
 
-bench: $(READY) ## print the benchmark tables (about 20 minutes)
+bench: $(READY) ## print the benchmark tables (about 10 minutes)
 	$(BIN)/python -m bench
 
 bench-quick: $(READY) ## the same on a hundredth of the records: does it run?

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NoReturn
 
 
 class TallybookError(Exception):
@@ -97,3 +98,10 @@ def first_line(error: BaseException) -> str:
     """The first line of a foreign error, without its class and full stop, for quoting it in ours."""
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return shorten(re.sub(r"^(\w+ ){0,3}\w*(Error|Exception): ", "", line).rstrip(". "), 300)
+
+
+def raise_interrupted(error: RuntimeError) -> NoReturn:
+    """DuckDB tells Ctrl-C as a RuntimeError; it is to be what it is everywhere else."""
+    if "interrupted" in str(error).lower():
+        raise KeyboardInterrupt from error
+    raise error

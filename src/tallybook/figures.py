@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from itertools import groupby
 
 import numpy as np
@@ -198,8 +198,3 @@ def dense_percentiles(histograms: Integers, percents: Sequence[int]) -> Integers
     ranks = -(-counts * np.array(percents, dtype=np.int64) // 100)
     buckets = (running[:, None, :] < ranks[:, :, None]).sum(axis=2)
     return np.where(counts > 0, buckets, -1)
-
-
-def days_of(first: date, last: date) -> list[date]:
-    """The days of a range, as a list."""
-    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]

@@ -12,9 +12,10 @@ import numpy as np
 
 from tallybook.book.ledger import Book, DailyStat
 from tallybook.content import DayContent, rank_models
+from tallybook.days import days_between
 from tallybook.digest import safe_integers
 from tallybook.errors import UnknownName, UsageError
-from tallybook.figures import Figures, Integers, SourceFigures, days_of, dense_percentiles
+from tallybook.figures import Figures, Integers, SourceFigures, dense_percentiles
 from tallybook.histogram import BUCKETS, midpoint_of
 from tallybook.measures import (
     DIMENSION_NAMES,
@@ -112,7 +113,7 @@ class _Answer:
         self._range = (query.period.first, query.period.last)
 
     def as_json(self) -> dict[str, Any]:
-        period, days = self._query.period, days_of(*self._range)
+        period, days = self._query.period, list(days_between(*self._range))
         states = [self._state(day) for day in days]
         totals, histograms = self._by_day()
         answer = {
@@ -150,7 +151,7 @@ class _Answer:
 
     def _by_day(self) -> tuple[list[Totals], Integers]:
         """The measures and the histogram of each day, all chosen sources added up."""
-        days = days_of(*self._range)
+        days = list(days_between(*self._range))
         totals: list[Totals] = [NOTHING] * len(days)
         histograms = np.zeros((len(days), BUCKETS), dtype=np.int64)
         for figures in self._chosen.values():

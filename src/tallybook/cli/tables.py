@@ -83,6 +83,11 @@ def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True)
 
 
+def shown_path(path: Path) -> str:
+    """The path as short as it can be typed from here."""
+    return escape(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
 def share(part: Any, whole: Any) -> str:
     return UNKNOWN if not int(whole or 0) else f"{100 * int(part) / int(whole):.2f} %"
 
@@ -305,7 +310,7 @@ class ResultPrinter:
 
 def print_imported(console: Console, result: Row) -> None:
     """One line a file, and what its records do not tell."""
-    name = escape(result["file"])
+    name = shown_path(Path(result["file"]))
     if result["already"]:
         _say(console, f"{name}: [dim]imported before; nothing added[/]")
         return
@@ -336,7 +341,7 @@ def print_demo(console: Console, answer: Row, home: Path) -> None:
     )
     _say(
         console,
-        f"[dim]Next: `tallybook --home {escape(str(home))} stats last30d`, then `status`, `verify` or `serve`.[/]",
+        f"[dim]Next: `tallybook --home {shown_path(home)} stats last30d`, then `status`, `verify` or `serve`.[/]",
     )
 
 
@@ -355,7 +360,7 @@ def print_verdict(console: Console, answer: Row, home: Path) -> None:
     if not answer["anchored"] and answer["closings"]:
         _say(
             console,
-            f"[dim]To anchor it: --anchor {escape(str(home / 'anchors.log'))}, or better a copy kept elsewhere.[/]",
+            f"[dim]To anchor it: --anchor {shown_path(home / 'anchors.log')}, or better a copy kept elsewhere.[/]",
         )
 
 

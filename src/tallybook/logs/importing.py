@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,8 +19,11 @@ import msgspec
 from tallybook.days import epoch_us
 from tallybook.errors import UnknownName, UnreadableFile, UsageError, first_line
 from tallybook.logs.fields import FAULT, VALUES, Unit, count_fault_rows
-from tallybook.logs.store import COLUMN_LIST, IS_STORED, LogStore, Progress, naive_utc, note_arrivals
+from tallybook.logs.store import COLUMN_LIST, IS_STORED, LogStore, naive_utc, note_arrivals
 from tallybook.records import FUTURE_TOLERANCE, RECORD_FIELDS, conceal_secret
+
+Progress = Callable[[str, float | None], None]
+"""Called with the stage of a long work, and how much of it is done, from 0 to 1, where that is known."""
 
 CHUNK = 1 << 20
 SHOWN_FAULTS = 3

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
 
 import duckdb
 import pyarrow as pa
 
 from tallybook.content import DayContent
 from tallybook.days import EPOCH, ONE_DAY, midnight
-from tallybook.errors import LogsBusy, LogsError, UsageError, first_line
+from tallybook.errors import LogsBusy, LogsError, UsageError, first_line, raise_interrupted
 from tallybook.records import STORED_FIELDS, TEXT_FIELDS, StoredRow
 from tallybook.source import Slicing, Source
 
@@ -85,13 +84,6 @@ def logs_errors() -> Iterator[None]:
                 raise kind(message, remedy) from error
         remedy = "If the file is damaged, restore it or name another with --logs; the book is not touched."
         raise LogsError(f"The logs failed: {first_line(error)}.", remedy) from error
-
-
-def raise_interrupted(error: RuntimeError) -> NoReturn:
-    """DuckDB tells Ctrl-C as a RuntimeError; it is to be what it is everywhere else."""
-    if "interrupted" in str(error).lower():
-        raise KeyboardInterrupt from error
-    raise error
 
 
 def parse_logs_url(url: str) -> Path:
@@ -339,7 +331,3 @@ def naive_utc(instant: datetime) -> datetime:
 def note_arrivals(connection: duckdb.DuckDBPyConnection, table: str, now: datetime) -> None:
     """Remembers for each day of the table's records that one arrived now."""
     connection.execute(_ARRIVALS.format(day_us=DAY_US, table=table), [naive_utc(now)])
-
-
-Progress = Callable[[str, float | None], None]
-"""Called with the stage of a long work, and how much of it is done, from 0 to 1, where that is known."""

@@ -1,7 +1,7 @@
 """Engines that hold log records: how each runs the aggregate in one snapshot.
 
-DuckDB and PostgreSQL group where the logs are. SQLite sorts to group, which takes three times as long as handing the
-rows over as Arrow to a DuckDB in this process; BENCHMARKS.md has the figures.
+DuckDB and PostgreSQL group where the logs are. SQLite sorts to group, which takes more than twice as long as handing
+the rows over as Arrow to a DuckDB in this process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from tallybook import aggregate
 from tallybook.aggregate import STRING_FIELDS, RecordTable
-from tallybook.errors import LogsError, first_line
+from tallybook.errors import LogsError, first_line, raise_interrupted
 from tallybook.measures import DIMENSION_FIELDS, HISTOGRAM_DIMENSIONS, MEASURE_FIELDS
 from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
 
@@ -45,9 +45,7 @@ def engine_errors(engine: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "interrupted" in str(error).lower():
-            raise KeyboardInterrupt from error
-        raise
+        raise_interrupted(error)
     except (*errors, pa.ArrowInvalid, ValueError) as error:
         message = f"{engine} could not read the logs: {first_line(error)}."
         raise LogsError(message, "Check that they are there and whole.") from error
