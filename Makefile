@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 HOME_FOLDER ?= ./tallybook-data
 WORKERS ?= auto
 
-.PHONY: run demo test lint types check bench bench-quick clean
+.PHONY: run demo test test-engines lint types check bench bench-quick clean
 
 run: $(READY) ## set everything up and serve on http://127.0.0.1:8787
 	$(BIN)/tallybook --home $(HOME_FOLDER) serve
@@ -16,7 +16,12 @@ demo: $(READY) ## fill ./tallybook-demo with synthetic traffic and show it
 	$(BIN)/tallybook --home ./tallybook-demo stats last30d
 
 test: $(READY) ## set everything up and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not engines"
+
+test-engines: $(READY) ## the tests on MariaDB, ClickHouse and Spark; one that is not here is skipped
+	for engine in mysql clickhouse spark; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --group $$engine || echo "no driver for $$engine"; done
+	$(BIN)/python -m pytest -m engines -rs
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench import table
 from bench.answering import measure_answering
+from bench.attaching import measure_attaching
 from bench.backfill import measure_backfill
 from bench.closing import measure_closing
 from bench.memory import measure_memory
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Findings]]] = {
     "backfill": measure_backfill,
     "answering": measure_answering,
     "memory": measure_memory,
+    "attaching": measure_attaching,
 }
 QUICK_DIVISOR = 100
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.books import close_all, new_book
 from bench.clock import Comparison, medians, timed
-from bench.engines import Logs, duckdb_logs, fill_own_logs, sqlite_logs
+from bench.engines import Logs, fill_own_logs, own_logs, sqlite_logs
 from bench.originals import two_queries
 from bench.table import Finding, Findings, limit, ratio, speedup
 from bench.traffic import SLICES_PER_DAY, Traffic
@@ -70,7 +70,7 @@ def _summary(folder: Path, traffic: Traffic) -> Iterator[Summary]:
     log, path = folder / f"{traffic.records}.logs.duckdb", folder / f"{traffic.records}.book.sqlite"
     fill_own_logs(log, traffic)
     with new_book(path) as book:
-        with duckdb_logs(log) as logs:
+        with own_logs(log) as logs:
             assert close_all(book, logs.source, traffic.all_days) == traffic.records
         summary = Summary(book, StatsReader(book), traffic, log)
         assert summary.warm()["totals"]["requests"] == traffic.records
@@ -102,7 +102,7 @@ def _interleaved(first: Callable[[], object], second: Callable[[], object], call
 def _against_raw_records(folder: Path, summary: Summary) -> list[Finding]:
     with sqlite_logs(folder / "raw.sqlite", summary.traffic) as logs:
         on_sqlite = _against(summary, logs, AT_LEAST_FASTER)
-    with duckdb_logs(summary.log) as logs:
+    with own_logs(summary.log) as logs:
         return [*on_sqlite, *_against(summary, logs, None)]
 
 

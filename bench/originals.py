@@ -23,6 +23,10 @@ SELECT model_name, COUNT(*) AS requests, COALESCE(SUM(tokens_in + tokens_out), 0
 FROM log_records WHERE {window} GROUP BY model_name ORDER BY requests DESC LIMIT 10
 """
 
+BARE = """
+SELECT COUNT(*), SUM(tokens_in), SUM(tokens_out), SUM(latency_ms) FROM log_records WHERE {window}
+"""
+
 SUMMED = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "latency_ms", "ttft_ms", "cost_nanousd")
 BREAKDOWN = (
     "SELECT {dimension}, COUNT(*), "
@@ -46,6 +50,11 @@ def two_queries(query: Query, first: date, last: date) -> int:
     totals = query(TOTALS.format(window=within))
     query(TOP_MODELS.format(window=within))
     return int(totals[0][0])
+
+
+def bare_aggregate(query: Query, day: date) -> int:
+    """The least that anyone asks of a day; answers the number of records."""
+    return int(query(BARE.format(window=window(day, day)))[0][0])
 
 
 def loop_over_days(query: Query, days: Iterable[date]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+import databases
+from databases import Database
 from stories import NOW
 from tallybook.book.ledger import Book
 from tallybook.logs.store import LogStore
@@ -58,6 +62,54 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     yield postgres_server.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def mariadb_socket() -> Iterator[str]:
+    """The socket of a MariaDB of this test process; skipped, or failed where engines are required, if there is none."""
+    try:
+        with databases.mariadb_server() as socket:
+            yield socket
+    except (ImportError, FileNotFoundError) as error:
+        databases.missing("MariaDB", error)
+
+
+@pytest.fixture(scope="session")
+def clickhouse_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one folder that ClickHouse's engine may have in this test process."""
+    try:
+        importlib.import_module("chdb")
+        importlib.import_module("clickhouse_connect")
+    except ImportError as error:
+        databases.missing("ClickHouse", error)
+    return tmp_path_factory.mktemp("clickhouse")
+
+
+@pytest.fixture(scope="session")
+def spark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Spark keeps its tables; it needs a Java of 17 or newer."""
+    try:
+        importlib.import_module("pyspark")
+    except ImportError as error:
+        databases.missing("Spark", error)
+    if not shutil.which("java"):
+        databases.missing("Spark", FileNotFoundError("no java; on Debian: apt-get install openjdk-17-jre-headless"))
+    return tmp_path_factory.mktemp("spark")
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A fresh database of somebody else's; the parameter is its family, as `databases.on` gives it."""
+    opening: dict[str, Callable[[], AbstractContextManager[Database]]] = {
+        "sqlite": lambda: databases.sqlite_database(tmp_path),
+        "duckdb": lambda: databases.duckdb_database(tmp_path),
+        "postgresql": lambda: databases.postgresql_database(request.getfixturevalue("postgres_url")),
+        "mysql": lambda: databases.mariadb_database(request.getfixturevalue("mariadb_socket")),
+        "clickhouse": lambda: databases.clickhouse_database(request.getfixturevalue("clickhouse_folder")),
+        "spark": lambda: databases.spark_database(request.getfixturevalue("spark_folder")),
+    }
+    with opening[request.param]() as opened:
+        yield opened
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

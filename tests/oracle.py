@@ -46,6 +46,7 @@ SUMS = {
 }
 FIELD_OF = {"model": "model_name"}
 DIMENSIONS = ("model", "provider", "team", "api_key")
+MAX_NAME = 512
 
 
 def on(day: date, records: Iterable[Record]) -> list[Record]:
@@ -70,11 +71,17 @@ def totals(records: Iterable[Record]) -> dict[str, int]:
     return sums
 
 
+def name_of(entry: Record, dimension: str) -> str | None:
+    """The record's value of a dimension: an empty text tells nothing, a long one counts by how it begins."""
+    value = entry[FIELD_OF.get(dimension, dimension)]
+    return value[:MAX_NAME] if value else None
+
+
 def groups(records: Iterable[Record], dimensions: Sequence[str]) -> dict[Key, list[Record]]:
     """The records by their values of the dimensions."""
     found: dict[Key, list[Record]] = {}
     for entry in records:
-        found.setdefault(tuple(entry[FIELD_OF.get(name, name)] for name in dimensions), []).append(entry)
+        found.setdefault(tuple(name_of(entry, name) for name in dimensions), []).append(entry)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import sqlalchemy as sa
 from tallybook.book.ledger import Book
 from tallybook.days import epoch_us
 from tallybook.logs.store import LogStore
-from tallybook.measures import MEASURE_NAMES
+from tallybook.measures import MEASURE_FIELDS, MEASURE_NAMES
 from tallybook.records import STORED_FIELDS, StoredRow
+from tallybook.shape import STRING_FIELDS
+from tallybook.sources.relation import Relation
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 ARRIVED = datetime(2026, 11, 23, 0, 30, tzinfo=UTC)
@@ -60,7 +62,7 @@ def totals(**known: int) -> tuple[int, ...]:
 _TEXT = ("model_name", "request_id", "provider", "api_key", "user", "team", "operation", "error_type")
 
 TIMES: dict[str, tuple[str, Callable[[datetime], Any]]] = {
-    "timestamp": ("TIMESTAMP", lambda instant: instant.replace(tzinfo=None)),
+    "naive": ("TIMESTAMP", lambda instant: instant.replace(tzinfo=None)),
     "text": ("TEXT", lambda instant: instant.strftime("%Y-%m-%d %H:%M:%S.%f")),
     "epoch_s": ("BIGINT", lambda instant: epoch_us(instant) // 1_000_000),
     "epoch_ms": ("BIGINT", lambda instant: epoch_us(instant) // 1_000),
@@ -101,6 +103,22 @@ def postgres_table(url: str, records: Sequence[Record], time: str) -> None:
         rows = _foreign_rows(records, time)
         if rows:
             connection.cursor().executemany(f"INSERT INTO log_records VALUES ({marks})".encode(), rows)
+
+
+def relation(time: str = "naive", fields: Iterable[str] = (*STRING_FIELDS, *MEASURE_FIELDS)) -> Relation:
+    """The relation over such a table, whose records keep our rules."""
+    kinds = dict.fromkeys(STRING_FIELDS, "text") | dict.fromkeys(MEASURE_FIELDS, "int")
+    return Relation(
+        origin="log_records",
+        time_column="created_at",
+        time=time,
+        fields=tuple((name, f'"{name}"') for name in fields),
+        columns=(
+            ("created_at", "int" if time.startswith("epoch") else time),
+            *((name, kinds[name]) for name in fields),
+        ),
+        checked=True,
+    )
 
 
 def fetch(book: Book, sql: str) -> list[tuple[Any, ...]]:

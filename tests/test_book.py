@@ -9,26 +9,31 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from stories import NOW, YESTERDAY, facts, fetch, put, record, tamper
+from stories import NOW, YESTERDAY, facts, fetch, put, record, tamper, totals
+from tallybook.book.engine import create_engine, parse_book_url, writing
 from tallybook.book.ledger import Book
 from tallybook.book.migrate import HEAD, KNOWN_REVISIONS, MIGRATIONS
 from tallybook.book.schema import metadata
-from tallybook.content import empty_content
+from tallybook.content import DayContent, Slice, empty_content
 from tallybook.errors import BookError, BookTooNew, UsageError
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
-from tallybook.verification import verify_book
+from tallybook.measures import MEASURE_NAMES
+from tallybook.verification import Anchor, verify_book
 
 TABLES = ("closings", "daily_stats", "daily_slices", "daily_histograms")
 
@@ -126,6 +131,163 @@ class TestMigrations:
             Book.open(book_url, NOW)
         assert "Upgrade tallybook" in refused.value.remedy
         assert fetch(book, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+CHAINS = (
+    "d4f7290ea9ac310dad3f3452fd27e8d9301c72bb3a279dc36c10a6ec8bd93825",
+    "777ec8fb48035bd9bb9ea13a6e4c90bac6d5f2bbc6548aac5bebc5ccca487b4b",
+    "ed14a3b849c193d72375f6ef146a722c9c6af6037d7ed16928002f71a3de0e46",
+)
+GENESIS = "fcbb530863842552a18ce968674c238bfd4a5ff4db710dfdc01a1ab82b140045"
+DIGESTS = (
+    "de1a86f78cffa40b642aebd495ecfd311bd9824b9470eb91222da5dfc6e9ce1a",
+    "abc7bd3f65162fd64e9a07a8fdd8d01178351201ac2ecb8ba29d66c8066c3aca",
+    "0422225c0d3eac40ded1e0fc835ab51cb075c21c2bfe89caf98d29bdd16738f5",
+)
+WRITTEN = "2026-11-23T01:00:00Z"
+SUMS = " ".join(MEASURE_NAMES)
+ON_20 = (1, 1, 0, 1, 5, 1, 7, 1, 0, 0, 0, 0, 100, 1, 0, 0, 9, 1)
+ON_22 = (1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+SLICED = '["model","provider","team","api_key"]'
+FIRST_BOOK: dict[tuple[str, str], list[tuple[Any, ...]]] = {
+    ("book", "id book_id created_at"): [(1, "6f0e9c3a-1d2b-4c5d-8e7f-0a1b2c3d4e5f", WRITTEN)],
+    ("closings", "seq day state records digest chain prev_chain fingerprint"): [
+        (
+            *(1, "2026-11-20", "closed", 1, DIGESTS[0], CHAINS[0], GENESIS),
+            '{"cost_nanousd":9,"latency_sum_ms":100,"requests":1,"tokens_in":5,"tokens_out":7}',
+        ),
+        (
+            *(2, "2026-11-21", "zero", 0, DIGESTS[1], CHAINS[1], CHAINS[0]),
+            '{"cost_nanousd":0,"latency_sum_ms":0,"requests":0,"tokens_in":0,"tokens_out":0}',
+        ),
+        (
+            *(3, "2026-11-22", "closed", 1, DIGESTS[2], CHAINS[2], CHAINS[1]),
+            '{"cost_nanousd":0,"latency_sum_ms":0,"requests":1,"tokens_in":0,"tokens_out":0}',
+        ),
+    ],
+    ("daily_stats", f"date top_models dimensions histogram created_at {SUMS}"): [
+        ("2026-11-20", '[{"model":"a","requests":1,"tokens":12}]', SLICED, "[[100,1]]", WRITTEN, *ON_20),
+        ("2026-11-22", '[{"model":"a","requests":1,"tokens":0}]', SLICED, "[]", WRITTEN, *ON_22),
+    ],
+    ("daily_slices", f"date position model provider team {SUMS}"): [
+        ("2026-11-20", 0, "a", "p", None, *ON_20),
+        ("2026-11-22", 0, "a", "p", "", *ON_22),
+    ],
+    ("daily_histograms", "date position provider model histogram"): [("2026-11-20", 0, "p", "a", "[[100,1]]")],
+}
+"""As the first schema has it: a day, one without records, and one whose team is an empty text."""
+
+ALWAYS = {"source": "local", "payload_version": 1, "closed_at": WRITTEN}
+
+
+class TestTheFirstBook:
+    @pytest.fixture
+    def first_book(self, book_url: str) -> str:
+        engine = create_engine(parse_book_url(book_url))
+        with writing(engine) as connection:
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+            for (name, columns), rows in FIRST_BOOK.items():
+                table = metadata.tables[name]
+                constants = {column: value for column, value in ALWAYS.items() if column in table.columns}
+                for row in rows:
+                    values = dict(zip(columns.split(), row, strict=True))
+                    connection.execute(sa.insert(table).values({**values, **constants}))
+        engine.dispose()
+        return book_url
+
+    def test_it_is_intact_once_migrated_and_its_chain_goes_on(self, first_book: str) -> None:
+        book = Book.open(first_book, NOW + timedelta(days=1))
+        assert book.book_id() == "6f0e9c3a-1d2b-4c5d-8e7f-0a1b2c3d4e5f"
+        assert fetch(book, "SELECT version_num FROM alembic_version") == [("0002",)]
+        assert facts(book) == [("2026-11-20", "closed", 1), ("2026-11-21", "zero", 0), ("2026-11-22", "closed", 1)]
+        assert [closing.chain for closing in book.closings()] == list(CHAINS)
+        assert [closing.unknown_measures for closing in book.closings()] == [(), (), ()]
+        added = book.append("local", empty_content(date(2026, 11, 23), ("failed",)), NOW + timedelta(days=1))
+        assert (added.seq, added.prev_chain) == (4, CHAINS[2])
+        verification = verify_book(book, [Anchor(seq, chain) for seq, chain in enumerate(CHAINS, start=1)])
+        assert (verification.verdict, verification.faults, verification.closings) == ("intact", (), 4)
+        book.close()
+
+    def test_what_was_changed_in_it_is_still_found(self, first_book: str) -> None:
+        book = Book.open(first_book, NOW)
+        tamper(book, "UPDATE closings SET unknown = '[\"failed\"]' WHERE day = '2026-11-22'")
+        assert [(fault.seq, fault.table, fault.fault) for fault in verify_book(book).faults] == [
+            (3, "closings", "digest does not match the day's rows")
+        ]
+        book.close()
+
+    def test_a_migration_of_it_that_fails_leaves_it_as_it_was(
+        self, first_book: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise BookError("The disk that holds the book is full.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("tallybook.book.migrate._identify", fail)
+            with pytest.raises(BookError, match="is full"):
+                Book.open(first_book, NOW)
+        engine = create_engine(parse_book_url(first_book))
+        with engine.connect() as connection:
+            assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "0001"
+            assert "unknown" not in {column["name"] for column in sa.inspect(connection).get_columns("closings")}
+        engine.dispose()
+        book = Book.open(first_book, NOW)
+        assert verify_book(book).verdict == "intact"
+        book.close()
+
+
+class TestWhatASourceCannotKnow:
+    """The measures that a source could not know are as much part of a closing as its figures."""
+
+    @pytest.fixture
+    def told(self, book: Book) -> Book:
+        """The 20th and 21st of a source that cannot know `failed`, then a day of one that knows it."""
+        sums = totals(requests=2, success=2, status_count=2)
+        day = DayContent(date(2026, 11, 20), ("model",), sums, (), (Slice(("m",), sums),), (), ("failed",))
+        book.append("proxy", day, NOW)
+        book.append("proxy", empty_content(date(2026, 11, 21), ("failed",)), NOW)
+        book.append("local", replace(day, day=date(2026, 11, 22), unknown=()), NOW)
+        assert verify_book(book).verdict == "intact"
+        return book
+
+    def test_it_is_kept_and_read_back(self, told: Book) -> None:
+        assert [closing.unknown for closing in told.closings()] == ['["failed"]', '["failed"]', "[]"]
+        assert [closing.as_json()["unknown"] for closing in told.closings()] == [["failed"], ["failed"], []]
+        contents = [told.content_of(closing)[0] for closing in told.closings()]
+        assert [content.unknown for content in contents] == [("failed",), ("failed",), ()]
+
+    def test_it_is_part_of_the_digest(self, told: Book) -> None:
+        blind, empty, _ = told.closings()
+        seeing = told.append("other", replace(told.content_of(blind)[0], unknown=()), NOW)
+        nothing = told.append("other", empty_content(date(2026, 11, 21)), NOW)
+        assert (seeing.records, nothing.records) == (2, 0)
+        assert seeing.digest != blind.digest
+        assert nothing.digest != empty.digest
+
+    @pytest.mark.parametrize(
+        ("seq", "unknown"),
+        [
+            *((1, "[]"), (1, '["success"]'), (1, '["failed","success"]'), (1, '["failed","failed"]')),
+            *((2, "[]"), (2, '["success"]'), (3, '["failed"]'), (3, '[""]')),
+        ],
+    )
+    def test_no_other_can_be_put_in_its_place_unnoticed(self, told: Book, seq: int, unknown: str) -> None:
+        tamper(told, f"UPDATE closings SET unknown = '{unknown}' WHERE seq = {seq}")
+        verification = verify_book(told)
+        assert verification.verdict == "altered"
+        assert [(fault.seq, fault.table, fault.fault) for fault in verification.faults] == [
+            (seq, "closings", "digest does not match the day's rows")
+        ]
+
+    @pytest.mark.parametrize("unknown", ["", "failed", "null", "{}", "[5]", '["failed"', '[["failed"]]'])
+    def test_what_is_no_list_of_names_is_altered_too(self, told: Book, unknown: str) -> None:
+        tamper(told, f"UPDATE closings SET unknown = '{unknown}' WHERE seq = 1")
+        verification = verify_book(told)
+        assert verification.verdict == "altered"
+        assert {(fault.seq, fault.day) for fault in verification.faults} == {(1, "2026-11-20")}
 
 
 class TestFaults:

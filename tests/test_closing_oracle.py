@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import oracle
-from stories import NOW, YESTERDAY, Record, at, postgres_table, record, sqlite_table, stored
+from stories import NOW, YESTERDAY, Record, at, postgres_table, record, relation, sqlite_table, stored
 from tallybook.book.ledger import Book
 from tallybook.content import DayContent
 from tallybook.days import days_between
@@ -24,8 +23,8 @@ from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.measures import DEFAULT_DIMENSIONS, DIMENSION_NAMES
 from tallybook.source import Slicing, Source
-from tallybook.sources.own import OWN_TABLE
-from tallybook.sources.readers import PostgreSQLReader, SQLiteReader
+from tallybook.sources.engines.postgresql import PostgreSQL
+from tallybook.sources.engines.sqlite import SQLite
 from tallybook.sources.table import TableSource
 from tallybook.verification import verify_book
 
@@ -42,7 +41,24 @@ MOMENTS = st.sampled_from(EDGES) | st.datetimes(datetime(2026, 11, 19, 22), date
 )
 STATUSES = st.none() | st.sampled_from([0, 1, 100, 199, 200, 204, 399, 400, 429, 500, 999])
 NAMES = st.sampled_from(
-    ["gpt-5", "GPT-5", "gpt-5 ", "", "é", "e\u0301", "😀", "\uffff", "a'b\"c\\", "(other)", "null", "\t\n", "\u2028"]
+    [
+        *(
+            "gpt-5",
+            "GPT-5",
+            "gpt-5 ",
+            "",
+            "é",
+            "e\u0301",
+            "😀",
+            "\uffff",
+            "a'b\"c\\",
+            "(other)",
+            "null",
+            "\t\n",
+            "\u2028",
+        ),
+        *("😀" * 512, "😀" * 512 + "a", "😀" * 512 + "b"),
+    ]
 )
 SOME_NAME = st.none() | NAMES
 COUNTS = st.none() | st.integers(0, 1_000_000_000) | st.sampled_from([0, 1, 1_000_000_000])
@@ -157,7 +173,7 @@ def test_sqlite_gives_the_same_digest(
     tmp_path: Path, time: str, records: list[Record], dimensions: tuple[str, ...]
 ) -> None:
     sqlite_table(tmp_path / "gateway.sqlite", records, time)
-    source = TableSource("gateway", replace(OWN_TABLE, time=time), SQLiteReader(tmp_path / "gateway.sqlite"))
+    source = TableSource("gateway", relation(time), SQLite(tmp_path / "gateway.sqlite"))
     assert digests(source, dimensions) == expected_digests(records, dimensions)
 
 
@@ -166,16 +182,16 @@ def test_sqlite_gives_the_same_digest(
 @given(records=RECORDS)
 def test_sqlite_with_coarser_times_gives_the_same_digest(tmp_path: Path, time: str, records: list[Record]) -> None:
     sqlite_table(tmp_path / "gateway.sqlite", records, time)
-    source = TableSource("gateway", replace(OWN_TABLE, time=time), SQLiteReader(tmp_path / "gateway.sqlite"))
+    source = TableSource("gateway", relation(time), SQLite(tmp_path / "gateway.sqlite"))
     assert digests(source) == expected_digests(records)
 
 
-@pytest.mark.parametrize("time", ["timestamp", "epoch_ms"])
+@pytest.mark.parametrize("time", ["naive", "epoch_ms"])
 @FEWER
 @given(records=RECORDS)
 def test_postgresql_gives_the_same_digest(postgres_url: str, time: str, records: list[Record]) -> None:
     postgres_table(postgres_url, records, time)
-    source = TableSource("gateway", replace(OWN_TABLE, time=time), PostgreSQLReader(postgres_url))
+    source = TableSource("gateway", relation(time), PostgreSQL(postgres_url))
     assert digests(source) == expected_digests(records)
 
 
@@ -216,11 +232,11 @@ def test_every_engine_gives_the_same_digest_for_a_day_written_out(
     ]
     logs.append(stored(records), NOW)
     sqlite_table(tmp_path / "gateway.sqlite", records, "text")
-    postgres_table(postgres_url, records, "timestamp")
+    postgres_table(postgres_url, records, "naive")
     sources: list[Source] = [
         logs,
-        TableSource("sqlite", replace(OWN_TABLE, time="text"), SQLiteReader(tmp_path / "gateway.sqlite")),
-        TableSource("postgresql", OWN_TABLE, PostgreSQLReader(postgres_url)),
+        TableSource("sqlite", relation("text"), SQLite(tmp_path / "gateway.sqlite")),
+        TableSource("postgresql", relation(), PostgreSQL(postgres_url)),
     ]
     found = {source.name: digest_day(next(iter(source.contents([YESTERDAY], Slicing())))) for source in sources}
     assert set(found.values()) == {oracle.digest(oracle.payload(YESTERDAY, records))}
@@ -231,11 +247,9 @@ def test_a_source_that_lacks_columns_leaves_them_unknown(tmp_path: Path, postgre
     records = [record("11-22 10:00", "a", 200, tokens_in=5), record("11-22 11:00", "b", 500)]
     fields = frozenset({"model_name", "status_code", "tokens_in"})
     sqlite_table(tmp_path / "gateway.sqlite", records, "epoch_s")
-    postgres_table(postgres_url, records, "timestamp")
-    bare_sqlite = TableSource(
-        "x", replace(OWN_TABLE, time="epoch_s", fields=fields), SQLiteReader(tmp_path / "gateway.sqlite")
-    )
-    bare_postgres = TableSource("x", replace(OWN_TABLE, fields=fields), PostgreSQLReader(postgres_url))
+    postgres_table(postgres_url, records, "naive")
+    bare_sqlite = TableSource("x", relation("epoch_s", fields), SQLite(tmp_path / "gateway.sqlite"))
+    bare_postgres = TableSource("x", relation("naive", fields), PostgreSQL(postgres_url))
     assert digests(bare_sqlite) == digests(bare_postgres) == expected_digests(records)
 
 
@@ -254,10 +268,10 @@ def test_sums_beyond_64_bits_are_refused_by_every_engine_never_wrapped(
 ) -> None:
     records = [record("11-22 10:00", tokens_in=2**62) for _ in range(3)]
     sqlite_table(tmp_path / "gateway.sqlite", records, "text")
-    postgres_table(postgres_url, records, "timestamp")
+    postgres_table(postgres_url, records, "naive")
     sources: list[Source] = [
-        TableSource("sqlite", replace(OWN_TABLE, time="text"), SQLiteReader(tmp_path / "gateway.sqlite")),
-        TableSource("postgresql", OWN_TABLE, PostgreSQLReader(postgres_url)),
+        TableSource("sqlite", relation("text"), SQLite(tmp_path / "gateway.sqlite")),
+        TableSource("postgresql", relation(), PostgreSQL(postgres_url)),
     ]
     results = DailyStatsJob(sqlite_book, sources).run_once(NOW)
     assert [(result.source, str(result.outcome), result.reason) for result in results] == [

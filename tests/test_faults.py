@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 import sqlalchemy as sa
+from adbc_driver_sqlite.dbapi import Cursor
 
 import oracle
 from stories import (
@@ -27,6 +28,7 @@ from stories import (
     postgres_table,
     put,
     record,
+    relation,
     sqlite_table,
 )
 from tallybook.book.ledger import AlreadyClosed, Book
@@ -37,8 +39,10 @@ from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.periods import parse_period
 from tallybook.source import Slicing
-from tallybook.sources.own import OWN_TABLE
-from tallybook.sources.readers import DuckDBReader, PostgreSQLReader, SQLiteReader
+from tallybook.sources.engines.duck import DuckDB
+from tallybook.sources.engines.postgresql import PostgreSQL
+from tallybook.sources.engines.sqlite import SQLite
+from tallybook.sources.own import OWN_RELATION
 from tallybook.sources.table import TableSource
 from tallybook.stats import Sources, StatsQuery, StatsReader
 from tallybook.verification import verify_book
@@ -120,9 +124,13 @@ class HalfBlindSource:
     source: LogStore
     failures: int = 1
     name: str = "local"
+    days_per_read: int = 366
 
     def first_day(self) -> date | None:
         return self.source.first_day()
+
+    def known_first_day(self) -> date | None:
+        return self.source.known_first_day()
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         if self.failures:
@@ -233,7 +241,7 @@ def test_fault_4_a_database_that_is_stricter_by_default_changes_nothing(
     results: list[Result] = []
 
     def serve(own_book: Book, name: str) -> None:
-        source = TableSource(name, OWN_TABLE, DuckDBReader(logs.connect))
+        source = TableSource(name, OWN_RELATION, DuckDB(logs.connect))
         barrier.wait()
         results.extend(DailyStatsJob(own_book, [source]).backfill_range(date(2026, 11, 1), YESTERDAY, NOW))
 
@@ -281,8 +289,8 @@ class Counted:
 
 
 def queries(statements: list[str]) -> list[str]:
-    """Those that read log records by day."""
-    return [sql for sql in statements if "log_records" in sql and "MIN(created_at)" not in sql]
+    """Those that read log records by day, not only the first of all."""
+    return [sql for sql in statements if "log_records" in sql and not sql.endswith("ASC LIMIT 1")]
 
 
 def test_fault_5_a_backfill_of_30_days_sends_two_statements(sqlite_book: Book, logs: LogStore) -> None:
@@ -294,7 +302,7 @@ def test_fault_5_a_backfill_of_30_days_sends_two_statements(sqlite_book: Book, l
         sent.append(Counted(logs.connect()))
         return sent[-1]
 
-    job = DailyStatsJob(sqlite_book, [TableSource("local", OWN_TABLE, DuckDBReader(connect))])
+    job = DailyStatsJob(sqlite_book, [TableSource("local", OWN_RELATION, DuckDB(connect))])
     results = list(job.backfill_range(date(2026, 10, 24), YESTERDAY, NOW))
     assert [str(result.outcome) for result in results] == ["closed"] * 30
     assert len(queries([sql for each in sent for sql in each.statements])) == 2
@@ -308,7 +316,7 @@ def test_fault_5_one_day_takes_two_statements_too_and_in_one_snapshot(sqlite_boo
         sent.append(Counted(logs.connect()))
         return sent[-1]
 
-    DailyStatsJob(sqlite_book, [TableSource("local", OWN_TABLE, DuckDBReader(connect))]).run_once(NOW)
+    DailyStatsJob(sqlite_book, [TableSource("local", OWN_RELATION, DuckDB(connect))]).run_once(NOW)
     (session,) = [each for each in sent if queries(each.statements)]
     assert session.statements[0] == "BEGIN TRANSACTION"
     assert len(queries(session.statements)) == 2
@@ -329,7 +337,7 @@ def test_fault_5_records_that_arrive_between_the_two_statements_are_not_seen_by_
     def connect() -> Any:
         return Interrupted(logs.connect())
 
-    job = DailyStatsJob(sqlite_book, [TableSource("local", OWN_TABLE, DuckDBReader(connect))])
+    job = DailyStatsJob(sqlite_book, [TableSource("local", OWN_RELATION, DuckDB(connect))])
     assert [(result.outcome, result.requests) for result in job.run_once(NOW)] == [(Outcome.CLOSED, 1)]
     assert logs.counts() == {YESTERDAY: 3}
 
@@ -337,9 +345,7 @@ def test_fault_5_records_that_arrive_between_the_two_statements_are_not_seen_by_
 def test_fault_5_on_postgresql_a_backfill_of_30_days_sends_two_statements(
     sqlite_book: Book, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postgres_table(
-        postgres_url, [record(at("10-24 10:00") + timedelta(days=offset)) for offset in range(30)], "timestamp"
-    )
+    postgres_table(postgres_url, [record(at("10-24 10:00") + timedelta(days=offset)) for offset in range(30)], "naive")
     statements: list[str] = []
     original = psycopg.Cursor.stream
 
@@ -348,7 +354,7 @@ def test_fault_5_on_postgresql_a_backfill_of_30_days_sends_two_statements(
         return original(cursor, query, *args, **kwargs)
 
     monkeypatch.setattr(psycopg.Cursor, "stream", noted)
-    source = TableSource("gateway", OWN_TABLE, PostgreSQLReader(postgres_url))
+    source = TableSource("gateway", relation(), PostgreSQL(postgres_url))
     results = list(DailyStatsJob(sqlite_book, [source]).backfill_range(date(2026, 10, 24), YESTERDAY, NOW))
     assert [str(result.outcome) for result in results] == ["closed"] * 30
     assert len(statements) == 2
@@ -359,18 +365,26 @@ def test_fault_5_on_sqlite_a_backfill_of_30_days_reads_the_file_once(
 ) -> None:
     file = tmp_path / "gateway.sqlite"
     sqlite_table(file, [record(at("10-24 10:00") + timedelta(days=offset)) for offset in range(30)], "epoch_ms")
-    opened: list[object] = []
-    original = SQLiteReader._connect
+    looked: list[str] = []
+    handed_over: list[str] = []
+    look, hand_over = SQLite.rows, Cursor.execute
 
-    def noted(reader: SQLiteReader) -> Any:
-        opened.append(reader)
-        return original(reader)
+    def noted_look(engine: SQLite, sql: str) -> list[tuple[Any, ...]]:
+        looked.append(sql)
+        return look(engine, sql)
 
-    monkeypatch.setattr(SQLiteReader, "_connect", noted)
-    source = TableSource("gateway", replace(OWN_TABLE, time="epoch_ms"), SQLiteReader(file))
+    def noted_hand_over(cursor: Any, sql: str, *args: Any) -> Any:
+        handed_over.append(sql)
+        return hand_over(cursor, sql, *args)
+
+    monkeypatch.setattr(SQLite, "rows", noted_look)
+    monkeypatch.setattr(Cursor, "execute", noted_hand_over)
+    source = TableSource("gateway", relation("epoch_ms"), SQLite(file))
     results = list(DailyStatsJob(sqlite_book, [source]).backfill_range(date(2026, 10, 24), YESTERDAY, NOW))
     assert [str(result.outcome) for result in results] == ["closed"] * 30
-    assert len(opened) == 2, "once for the first day, once for all thirty"
+    assert [sql.split(maxsplit=1)[0] for sql in looked if "log_records" in sql] == ["SELECT", "EXPLAIN"]
+    assert looked[0].endswith("ASC LIMIT 1"), "once for the first day, and once for all thirty"
+    assert len([sql for sql in handed_over if "log_records" in sql]) == 1
 
 
 def test_fault_6_no_records_and_never_closed_are_told_apart(book: Book, logs: LogStore) -> None:
@@ -459,5 +473,5 @@ def test_fault_10_keys_teams_providers_cost_cache_and_first_token_are_kept_unkno
         ["k1", 1, 4, "0.0025", 1, 50.0],
         ["k2", 1, None, "0", 1, None],
     ]
-    assert [row["value"] for row in answer(book, "yesterday", "team")["by"]["rows"]] == ["search", ""]
+    assert [row["value"] for row in answer(book, "yesterday", "team")["by"]["rows"]] == ["search", None]
     assert [row["value"] for row in answer(book, "yesterday", "provider")["by"]["rows"]] == ["openai", None]

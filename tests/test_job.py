@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from stories import NOW, TODAY, YESTERDAY, at, delete_days, facts, put, record
 from tallybook.book.ledger import Book
 from tallybook.closing import Outcome, Result
 from tallybook.content import DayContent
-from tallybook.errors import LogsError
+from tallybook.errors import LogsError, SourceDown
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.source import Slicing
@@ -118,9 +120,13 @@ class Brittle:
     broken: set[date]
     reads: list[int] = field(default_factory=list)
     name: str = "brittle"
+    days_per_read: int = 366
 
     def first_day(self) -> date | None:
         return self.logs.first_day()
+
+    def known_first_day(self) -> date | None:
+        return self.logs.known_first_day()
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         self.reads.append(len(days))
@@ -263,8 +269,78 @@ def test_two_sources_are_closed_each_on_its_own_in_one_chain(sqlite_book: Book, 
     results = DailyStatsJob(sqlite_book, [logs, Brittle(logs, set())]).run_once(NOW)
     assert [(result.source, str(result.outcome)) for result in results] == [("local", "closed"), ("brittle", "closed")]
     assert results[0].digest == results[1].digest
-    assert [(closing.seq, closing.source) for closing in sqlite_book.closings()] == [(1, "local"), (2, "brittle")]
+    assert [closing.seq for closing in sqlite_book.closings()] == [1, 2]
     assert sqlite_book.sources() == ["brittle", "local"]
+    assert verify_book(sqlite_book).verdict == "intact"
+
+
+def test_a_range_is_closed_source_by_source(sqlite_book: Book, logs: LogStore) -> None:
+    put(logs, record("11-21 10:00"), record("11-22 10:00"))
+    job = DailyStatsJob(sqlite_book, [logs, Brittle(logs, set())])
+    results = list(job.backfill_range(date(2026, 11, 21), YESTERDAY, NOW))
+    assert [(result.source, result.day.day) for result in results] == [
+        ("local", 21),
+        ("local", 22),
+        ("brittle", 21),
+        ("brittle", 22),
+    ]
+    assert [(closing.source, closing.day.day) for closing in sqlite_book.closings()] == [
+        ("local", 21),
+        ("local", 22),
+        ("brittle", 21),
+        ("brittle", 22),
+    ]
+
+
+@dataclass
+class Slow(Brittle):
+    """A source that is not read to its end before another's day is closed."""
+
+    other_closed: threading.Event = field(default_factory=threading.Event)
+
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
+        if not self.other_closed.wait(60):
+            raise LogsError("The other was kept waiting.")
+        yield from super().contents(days, slicing)
+
+
+def test_a_slow_source_keeps_no_other_waiting(tmp_path: Path, logs: LogStore) -> None:
+    put(logs, record("11-22 10:00"))
+    slow = Slow(logs, set(), name="slow")
+    book = Book.open(f"sqlite:///{tmp_path}/other.sqlite", NOW, on_append=lambda _: slow.other_closed.set())
+    results = DailyStatsJob(book, [slow, logs]).run_once(NOW)
+    assert [(result.source, str(result.outcome)) for result in results] == [("slow", "closed"), ("local", "closed")]
+    assert [(closing.seq, closing.source) for closing in book.closings()] == [(1, "local"), (2, "slow")]
+    book.close()
+
+
+class Unplugged(Brittle):
+    """A source whose cable is pulled while it is read."""
+
+    def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
+        try:
+            yield from super().contents(days, slicing)
+        except LogsError:
+            raise SourceDown("The gateway's database cannot be reached.") from None
+
+
+def test_a_source_that_goes_down_is_asked_no_more_and_all_its_days_that_are_left_have_failed(
+    sqlite_book: Book, logs: LogStore
+) -> None:
+    put(logs, *(record(f"11-{day} 10:00") for day in range(18, 23)))
+    source = Unplugged(logs, {date(2026, 11, 20)}, name="gateway")
+    results = DailyStatsJob(sqlite_book, [source, logs]).run_once(NOW)
+    assert [(result.source, *pair) for result, pair in zip(results, said(results), strict=True)] == [
+        ("gateway", "11-18", "closed"),
+        ("gateway", "11-19", "closed"),
+        ("gateway", "11-20", "failed"),
+        ("gateway", "11-21", "failed"),
+        ("gateway", "11-22", "failed"),
+        *(("local", f"11-{day}", "closed") for day in range(18, 23)),
+    ]
+    assert {result.reason for result in results[2:5]} == {"The gateway's database cannot be reached."}
+    assert source.reads == [5]
+    assert verify_book(sqlite_book).verdict == "intact"
 
 
 def test_results_are_shown_as_the_surface_says(job: DailyStatsJob, logs: LogStore) -> None:
@@ -295,6 +371,16 @@ def test_a_long_range_is_read_a_year_at_a_time(sqlite_book: Book, logs: LogStore
     assert len(results) == 448
     assert source.reads == [366, 82]
     assert [str(result.outcome) for result in results].count("closed") == 2
+
+
+def test_a_source_is_asked_for_no_more_days_at_once_than_it_can_tell(sqlite_book: Book, logs: LogStore) -> None:
+    start = date(2026, 9, 10)
+    put(logs, *(record(at("09-10 10:00") + timedelta(days=offset)) for offset in range(74)))
+    source = Brittle(logs, {date(2026, 10, 13)}, days_per_read=31)
+    results = list(DailyStatsJob(sqlite_book, [source]).backfill_range(start, YESTERDAY, NOW))
+    assert [str(result.day) for result in results if result.outcome is not Outcome.CLOSED] == ["2026-10-13"]
+    assert len(results) == 74
+    assert source.reads == [31, 31, *[1] * 29, 12], "of the month that broke off each day that was left on its own"
 
 
 def test_a_backwards_range_is_nothing(job: DailyStatsJob, logs: LogStore) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,27 @@ from typing import Any
 import psycopg
 import pytest
 
-from stories import NOW, TODAY, YESTERDAY, at, facts, fetch, postgres_table, put, record, sqlite_table, stored, tamper
+from stories import (
+    NOW,
+    TODAY,
+    YESTERDAY,
+    at,
+    facts,
+    fetch,
+    postgres_table,
+    put,
+    record,
+    relation,
+    sqlite_table,
+    stored,
+    tamper,
+)
 from tallybook.book.ledger import Book
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.records import read_batch
-from tallybook.sources.own import OWN_TABLE
-from tallybook.sources.readers import PostgreSQLReader, SQLiteReader
+from tallybook.sources.engines.postgresql import PostgreSQL
+from tallybook.sources.engines.sqlite import SQLite
 from tallybook.sources.table import TableSource
 
 LogLines = Callable[[], list[tuple[str, str, dict[str, Any]]]]
@@ -148,13 +161,13 @@ def test_rule_4_the_database_sessions_zone_moves_no_record(sqlite_book: Book, po
         record("11-22 23:59:59.999999", "last"),
         record("11-23 00:00:00", "after"),
     ]
-    postgres_table(postgres_url, records, "timestamp")
+    postgres_table(postgres_url, records, "naive")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(
             "ALTER TABLE log_records ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC'"
         )
         connection.execute("ALTER ROLE postgres SET TimeZone = 'Asia/Tokyo'")
-    source = TableSource("gateway", OWN_TABLE, PostgreSQLReader(postgres_url))
+    source = TableSource("gateway", relation(), PostgreSQL(postgres_url))
     assert source.first_day() == YESTERDAY
     results = DailyStatsJob(sqlite_book, [source]).run_once(NOW)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
@@ -250,7 +263,7 @@ def test_rule_12_a_failed_day_logs_a_warning_with_the_error(
     sqlite_book: Book, tmp_path: Path, log_lines: LogLines
 ) -> None:
     sqlite_table(tmp_path / "gateway.sqlite", [record("11-22 10:00")], "text")
-    source = TableSource("gateway", replace(OWN_TABLE, time="text"), SQLiteReader(tmp_path / "gateway.sqlite"))
+    source = TableSource("gateway", relation("text"), SQLite(tmp_path / "gateway.sqlite"))
     job = DailyStatsJob(sqlite_book, [source])
     tamper(sqlite_book, "DROP TABLE daily_slices")
     list(job.backfill_range(YESTERDAY, YESTERDAY, NOW))

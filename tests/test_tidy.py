@@ -25,13 +25,21 @@ MAX_MODULE_LINES = 400
 BANNED = re.compile(r"(?:^|_)(?:manager|utils?|helpers?)(?:_|$)")
 
 DOMAIN = (
-    *("days", "periods", "histogram", "measures", "records"),
-    *("content", "digest", "errors", "source"),
+    *("days", "periods", "histogram", "measures", "records", "shape", "aggregate", "offline"),
+    *("content", "digest", "errors", "source", "declaration"),
 )
+ON_THE_BOOK = ("closing", "job", "reconcile", "standing", "live", "figures", "stats", "verification")
+"""What knows a source only as `source` describes it, wherever its records lie."""
+
 BORDERS = ("web", "cli", "bookkeeper")
+AROUND_ENGINES = ("own", "table", "places", "presets", "matching", "inspection", "attached", "registry", "urls")
 MAY_NOT_IMPORT = {
-    **dict.fromkeys(DOMAIN, ("book", "logs", "sources", *BORDERS)),
-    **dict.fromkeys(("book", "logs", "sources"), BORDERS),
+    **dict.fromkeys(DOMAIN, ("book", "logs", "sources", *ON_THE_BOOK, *BORDERS)),
+    **dict.fromkeys(ON_THE_BOOK, ("logs", "sources", *BORDERS)),
+    "book": ("logs", "sources", *ON_THE_BOOK, *BORDERS),
+    "logs": ("book", *ON_THE_BOOK, *BORDERS),
+    "sources": ("book", "logs", *ON_THE_BOOK, *BORDERS),
+    "sources.engines": tuple(f"sources.{name}" for name in AROUND_ENGINES),
     "web": ("cli",),
     "cli": (),
     "bookkeeper": ("web", "cli"),

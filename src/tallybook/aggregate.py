@@ -13,53 +13,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date
 from functools import lru_cache
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
-from tallybook.days import ONE_DAY, consecutive_runs, epoch_us, midnight
 from tallybook.histogram import PRECISION_BITS, SHIFT_BOUNDS_MS
 from tallybook.measures import DIMENSION_FIELDS, HISTOGRAM_DIMENSIONS, MEASURE_FIELDS, MEASURES, Kind, Measure
+from tallybook.shape import LARGEST, NO_LATENCY, STRING_FIELDS, Shape
 
-NO_LATENCY = -1
-
-
-@dataclass(frozen=True)
-class TimeColumn:
-    """How a source stores `created_at`: the column's Ibis type, and the midnight of a day as a literal in its unit."""
-
-    column_type: str
-    literal: Callable[[date], str | int]
+RECORDS = "tallybook_records"
+"""The name under which every statement knows the log records; `compile_for` puts what they are in its place."""
 
 
-TIME_COLUMNS = {
-    "timestamp": TimeColumn("timestamp", lambda day: f"{day} 00:00:00"),
-    "text": TimeColumn("string", lambda day: f"{day}"),
-    "epoch_s": TimeColumn("int64", lambda day: epoch_us(midnight(day)) // 1_000_000),
-    "epoch_ms": TimeColumn("int64", lambda day: epoch_us(midnight(day)) // 1_000),
-    "epoch_us": TimeColumn("int64", lambda day: epoch_us(midnight(day))),
-}
-
-STRING_FIELDS = tuple(DIMENSION_FIELDS.values())
-
-
-@dataclass(frozen=True)
-class RecordTable:
-    """A table of log records: its name, how it stores time, and which of the record's fields it has."""
-
-    name: str
-    time: str
-    fields: frozenset[str]
-
-    def expression(self) -> ir.Table:
-        """The table as Ibis sees it, before any database is asked."""
-        present = [field for field in (*STRING_FIELDS, *MEASURE_FIELDS) if field in self.fields]
-        types = {field: "string" if field in STRING_FIELDS else "int64" for field in present}
-        return ibis.table({"created_at": TIME_COLUMNS[self.time].column_type, **types}, name=self.name)
+def _records(shape: Shape) -> ir.Table:
+    """The records as Ibis sees them, before any database is asked; instants are numbers to it, whatever they are."""
+    present = [field for field in (*STRING_FIELDS, *MEASURE_FIELDS) if field in shape.fields]
+    types = {field: "string" if field in STRING_FIELDS else "int64" for field in present}
+    return ibis.table({"created_at": "int64", **types}, name=RECORDS)
 
 
 def staircase(value: ir.Value, bounds: Sequence[Any], steps: Sequence[Any]) -> Any:
@@ -84,24 +56,25 @@ def bucket_expression(latency_ms: ir.IntegerValue) -> ir.IntegerValue:
     return ibis.cases((latency_ms.isnull(), NO_LATENCY), *chain, else_=steps[largest])
 
 
-def select_days(records: ir.Table, table: RecordTable, dimensions: Sequence[str], days: Sequence[date]) -> ir.Table:
-    """The records of consecutive days, cut down to `day`, the dimensions' fields and the measures' fields."""
-    time = TIME_COLUMNS[table.time]
-    bounds = [_instant(time, day) for day in (*days, days[-1] + ONE_DAY)]
-    created_at = records.created_at
-    window = records.filter(created_at >= bounds[0], created_at < bounds[-1])
+def select_days(shape: Shape, dimensions: Sequence[str], midnights: Sequence[int]) -> ir.Table:
+    """The records, cut down to `day`, the dimensions' fields and the measures' fields.
+
+    `midnights` part one day from the next; the window's own bounds are the business of whoever hands the records over.
+    """
+    records = _records(shape)
     wanted = dict.fromkeys(DIMENSION_FIELDS[name] for name in (*dimensions, *HISTOGRAM_DIMENSIONS))
-    columns = {
-        field: window[field] if field in table.fields else ibis.null("string" if field in STRING_FIELDS else "int64")
-        for field in (*wanted, *MEASURE_FIELDS)
-    }
-    day = staircase(window.created_at, bounds[1:-1], range(len(days)))
-    return window.select(day=day if len(days) > 1 else ibis.literal(0), **columns)
+    columns = {field: _column(records, shape, field) for field in (*wanted, *MEASURE_FIELDS)}
+    day = staircase(records.created_at, midnights, range(len(midnights) + 1))
+    return records.select(day=day if midnights else ibis.literal(0), **columns)
 
 
-def _instant(time: TimeColumn, day: date) -> ir.Value:
-    literal = ibis.literal(time.literal(day))
-    return literal.cast("timestamp") if time.column_type == "timestamp" else literal
+def _column(records: ir.Table, shape: Shape, field: str) -> ir.Value:
+    if field not in shape.fields:
+        return ibis.null("string" if field in STRING_FIELDS else "int64")
+    column = records[field]
+    if shape.checked or field in STRING_FIELDS:
+        return column
+    return ibis.ifelse((column >= 0) & (column <= LARGEST[field]), column, ibis.null("int64"))
 
 
 def by_slice(selected: ir.Table, dimensions: Sequence[str]) -> ir.Table:
@@ -122,8 +95,8 @@ _AGGREGATES: dict[Kind, Callable[[ir.Table, Any], ir.Value]] = {
     Kind.COUNT: lambda table, _: table.count(),
     Kind.KNOWN: lambda _, field: field.count(),
     Kind.SUM: lambda _, field: field.sum().fill_null(0),
-    Kind.SUCCESS: lambda table, status: table.count(where=(status >= 200) & (status < 400)),
-    Kind.FAILED: lambda table, status: table.count(where=(status >= 400) | (status == 0)),
+    Kind.SUCCESS: lambda table, status: table.count(where=(status >= 200) & (status < 400)).fill_null(0),
+    Kind.FAILED: lambda table, status: table.count(where=(status >= 400) | (status == 0)).fill_null(0),
 }
 
 
@@ -131,55 +104,32 @@ def _measure(table: ir.Table, measure: Measure) -> ir.Value:
     return _AGGREGATES[measure.kind](table, table[measure.field] if measure.field else None)
 
 
-PLACEHOLDER_DAY = date(9000, 1, 1)
-"""Compiling takes longer than closing a million records, so a statement is compiled once, for days that no log holds,
-and the window's real literals are put in their place."""
+_PLACEHOLDER = 7_700_000_000_000_000_000
+_PLACEHOLDERS = re.compile(r"77000000000000\d{5}")
+_NAMED = re.compile(rf"""["`]?{RECORDS}["`]?""")
 
 
 @lru_cache(maxsize=64)
-def _compile(
-    statement: Callable[..., tuple[ir.Table, ...]],
-    table: RecordTable,
-    dimensions: tuple[str, ...],
-    count: int,
-    dialect: str,
-) -> tuple[str, ...]:
-    days = [PLACEHOLDER_DAY + offset * ONE_DAY for offset in range(count)]
-    return tuple(str(ibis.to_sql(expression, dialect=dialect)) for expression in statement(table, dimensions, days))
+def _compile(shape: Shape, dimensions: tuple[str, ...], days: int, dialect: str) -> tuple[str, ...]:
+    midnights = [_PLACEHOLDER + day for day in range(days - 1)]
+    selected = select_days(shape, dimensions, midnights)
+    statements = (by_bucket(selected), by_slice(selected, dimensions))
+    return tuple(str(ibis.to_sql(statement, dialect=dialect)) for statement in statements)
 
 
 def compile_for(
-    statement: Callable[..., tuple[ir.Table, ...]],
-    table: RecordTable,
-    dimensions: tuple[str, ...],
-    days: Sequence[date],
-    dialect: str,
+    shape: Shape, select: str, dimensions: tuple[str, ...], midnights: Sequence[str], dialect: str
 ) -> tuple[str, ...]:
-    """The SQL of a statement over consecutive days, in the engine's dialect.
+    """Both groupings, by bucket and by slice, in the engine's dialect.
 
-    A gap would silently add its records to the day before it, so days that are not consecutive are a `ValueError`.
+    `select` is a SELECT of the window's records in the engine's own SQL: `created_at` and the shape's fields.
+    `midnights` are the literals, in the unit of its `created_at`, that part the window's days. Compiling takes longer
+    than closing a million records, so a statement is compiled once, with placeholders.
     """
-    if len(list(consecutive_runs(days))) != 1:
-        raise ValueError("the days of one statement must be consecutive")
-    literal = TIME_COLUMNS[table.time].literal
-    bounds = [*days, days[-1] + ONE_DAY]
-    real = {str(literal(PLACEHOLDER_DAY + offset * ONE_DAY)): str(literal(day)) for offset, day in enumerate(bounds)}
-    pattern = re.compile("|".join(map(re.escape, real)))
-    compiled = _compile(statement, table, dimensions, len(days), dialect)
-    return tuple(pattern.sub(lambda match: real[match.group()], sql) for sql in compiled)
+    compiled = _compile(shape, dimensions, len(midnights) + 1, dialect)
+    return tuple(_put_in(sql, select, midnights) for sql in compiled)
 
 
-def grouped(table: RecordTable, dimensions: Sequence[str], days: Sequence[date]) -> tuple[ir.Table, ...]:
-    """Both groupings, for an engine that runs them where the logs are."""
-    selected = select_days(table.expression(), table, dimensions, days)
-    return by_bucket(selected), by_slice(selected, dimensions)
-
-
-def selected_only(table: RecordTable, dimensions: Sequence[str], days: Sequence[date]) -> tuple[ir.Table, ...]:
-    """The records alone, for an engine that is quicker at handing rows over than at grouping them."""
-    return (select_days(table.expression(), table, dimensions, days),)
-
-
-def grouped_from(selected: ir.Table, dimensions: Sequence[str]) -> tuple[ir.Table, ...]:
-    """Both groupings over records that `selected_only` brought."""
-    return by_bucket(selected), by_slice(selected, dimensions)
+def _put_in(sql: str, select: str, midnights: Sequence[str]) -> str:
+    dated = _PLACEHOLDERS.sub(lambda match: midnights[int(match.group()) - _PLACEHOLDER], sql)
+    return _NAMED.sub(lambda _: f"({select})", dated)

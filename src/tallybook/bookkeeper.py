@@ -7,23 +7,25 @@ long ones tell a `Watch` how they get on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tallybook import demo
 from tallybook.book.ledger import Book, Closing
-from tallybook.closing import Result, first_known_day
+from tallybook.closing import Outcome, Result, first_known_day
 from tallybook.config import Settings
-from tallybook.content import DayContent
 from tallybook.days import ONE_DAY, day_of, days_between, last_closable, parse_day
-from tallybook.errors import UnknownName, UsageError
+from tallybook.declaration import Declaration
+from tallybook.errors import LogsError, TallybookError, UnknownName, UsageError
 from tallybook.home import prepare_home, write_anchor
 from tallybook.job import DailyStatsJob
+from tallybook.live import LiveDays
 from tallybook.logs.collector import Collector, Receipt
 from tallybook.logs.fields import Unit
 from tallybook.logs.importing import Reading, import_files
@@ -32,8 +34,15 @@ from tallybook.periods import Period, between, parse_period
 from tallybook.reconcile import find_drift
 from tallybook.records import Batch
 from tallybook.source import Source
+from tallybook.sources.attached import AttachedSource
+from tallybook.sources.registry import Registry
+from tallybook.sources.urls import SourceUrl
+from tallybook.standing import Standing, closed_through, standing_of
 from tallybook.stats import Sources, StatsQuery, StatsReader, daily_row
 from tallybook.verification import Anchor, verify_book
+
+if TYPE_CHECKING:
+    from tallybook.sources.inspection import Findings
 
 Answer = dict[str, Any]
 
@@ -64,8 +73,12 @@ class Bookkeeper:
             stack.callback(self.logs.close)
             self._collector = Collector(self.logs)
             stack.callback(self._collector.close)
+            self._registry = Registry(settings.home, settings.attached)
             self._open = stack.pop_all()
         self._stats = StatsReader(self.book)
+        self._failures: dict[str, dict[date, str]] = {}
+        self._looked_on: date | None = None
+        self._live = LiveDays(settings.slicing, self.logs)
 
     def close_all(self) -> None:
         """Stores what was accepted, then lets go of logs and book."""
@@ -82,8 +95,9 @@ class Bookkeeper:
         return self._clock()
 
     def sources(self) -> list[Source]:
-        """The sources that count: our own logs from their first record on."""
-        return [self.logs] if first_known_day(self.book, self.logs) is not None else []
+        """The sources that count: our own logs from their first record on, and those that are attached."""
+        own = [self.logs] if first_known_day(self.book, self.logs) is not None else []
+        return [*own, *self._registry.sources()]
 
     def job(self, source: str | None = None) -> DailyStatsJob:
         """The daily job over all sources, or the one that is named."""
@@ -95,8 +109,27 @@ class Bookkeeper:
         return DailyStatsJob(self.book, chosen, self._settings.slicing)
 
     def run_once(self, cancelled: Callable[[], bool] = lambda: False) -> list[Result]:
-        """One tick of the scheduler."""
-        return self.job().run_once(self.now(), cancelled)
+        """One tick of the scheduler. Once a day attached sources are asked anew for their first day."""
+        now = self.now()
+        if self._looked_on != day_of(now):
+            self._forget_first_days()
+            self._looked_on = day_of(now)
+        results = self.job().run_once(now, cancelled)
+        self._note(results)
+        return results
+
+    def _forget_first_days(self) -> None:
+        for source in self._registry.sources():
+            source.forget()
+
+    def _note(self, results: Iterable[Result]) -> None:
+        """Remembers why days failed until they are closed, for `status`."""
+        for result in results:
+            reasons = self._failures.setdefault(result.source, {})
+            if result.outcome is Outcome.FAILED:
+                reasons[result.day] = result.reason or "unknown"
+            else:
+                reasons.pop(result.day, None)
 
     def collect(self, batch: Batch) -> Future[Receipt]:
         """Hands the batch's records to the logs; the future is done when they are durable."""
@@ -105,13 +138,26 @@ class Bookkeeper:
     def close(self, watch: Watch = Watch(), *, day: str | None = None, source: str | None = None) -> Answer:
         """Closes yesterday, or the day that is named."""
         chosen = parse_day(day) if day else last_closable(self.now())
-        return _results(self.job(source).close(chosen, self.now()), watch)
+        self._forget_first_days()
+        return self._results(self.job(source).close(chosen, self.now()), watch)
 
     def backfill(self, watch: Watch = Watch(), *, first: str, last: str, source: str | None = None) -> Answer:
         """Closes every closable day of the inclusive range."""
         period = between(parse_day(first), parse_day(last))
-        results = self.job(source).backfill_range(period.first, period.last, self.now(), watch.cancelled)
-        return _results(results, watch, total=(period.last - period.first).days + 1)
+        self._forget_first_days()
+        job = self.job(source)
+        results = job.backfill_range(period.first, period.last, self.now(), watch.cancelled)
+        return self._results(results, watch, total=((period.last - period.first).days + 1) * len(job.sources))
+
+    def _results(self, results: Iterator[Result], watch: Watch, total: int = 1) -> Answer:
+        listed = []
+        watch.on_progress("reading the logs", None)
+        for done, result in enumerate(results, start=1):
+            self._note([result])
+            listed.append(result.as_json())
+            watch.on_progress(f"{result.day} {result.outcome}", min(done / total, 1))
+            watch.on_result(result.as_json())
+        return {"results": listed}
 
     def stats(
         self,
@@ -131,30 +177,36 @@ class Bookkeeper:
         if live:
             chosen = chosen.with_live(day_of(now))
         query = StatsQuery(chosen, by, source, basis)
-        first_days = {each.name: each.first_day() for each in self.sources()}
-        live_days = self._live_days(day_of(now)) if chosen.live and chosen.first <= day_of(now) <= chosen.last else {}
-        return self._stats.answer(query, Sources(first_days, live_days), last_closable(now))
+        first_days = {each.name: each.known_first_day() for each in self.sources()}
+        asked = [each for each in self.sources() if source in (None, each.name)]
+        is_live = chosen.live and chosen.first <= day_of(now) <= chosen.last
+        live_days, unreachable = self._live.read(asked, now) if is_live else ({}, {})
+        answer = self._stats.answer(query, Sources(first_days, live_days), last_closable(now))
+        return answer | ({"unreachable": unreachable} if unreachable else {})
 
     def _period(self, period: str | None, first: str | None, last: str | None, today: date) -> Period:
         if period is not None and (first is not None or last is not None):
             raise UsageError("Both a period and from/to are given.", "Give one of them.")
         if period is not None:
-            known = [first_known_day(self.book, each) for each in self.sources()]
-            return parse_period(period, today, min(filter(None, known), default=None))
+            known = [(each.known_first_day(), self.book.first_day(each.name)) for each in self.sources()]
+            return parse_period(period, today, min(filter(None, chain.from_iterable(known)), default=None))
         if first is None or last is None:
             raise UsageError("No period is given.", "Give period, or both from and to.")
         return between(parse_day(first), parse_day(last))
-
-    def _live_days(self, today: date) -> dict[str, DayContent]:
-        return {each.name: next(each.contents([today], self._settings.slicing)) for each in self.sources()}
 
     def daily_stats(self, first: str | None, last: str | None) -> Answer:
         """The original's rows of the closed days in a range; without one, of the last 30 days."""
         yesterday = day_of(self.now()) - ONE_DAY
         end = parse_day(last) if last else yesterday
         period = between(parse_day(first) if first else end - timedelta(days=29), end)
-        rows = [stat for name in self.book.sources() for stat in self.book.daily_stats(name, period.first, period.last)]
-        return {"days": [daily_row(stat) for stat in sorted(rows, key=lambda stat: (stat.day, stat.source))]}
+        names = self.book.sources()
+        rows = [stat for name in names for stat in self.book.daily_stats(name, period.first, period.last)]
+        unknown = {
+            (closing.source, closing.day): closing.unknown_measures
+            for closing in self.book.closings(None, period.first, period.last)
+        }
+        ordered = sorted(rows, key=lambda stat: (stat.day, stat.source))
+        return {"days": [daily_row(stat, unknown[stat.source, stat.day]) for stat in ordered]}
 
     def status(self, watch: Watch = Watch()) -> Answer:  # noqa: ARG002 - every operation is called alike
         """How each source stands: its first day, how far it is closed, what is missing, drift, what may be pruned."""
@@ -162,32 +214,31 @@ class Bookkeeper:
         return {
             "now": now.isoformat(timespec="seconds"),
             "closings": self.book.last_seq(),
-            "sources": [self._source_status(source, now) for source in self.sources()],
+            "sources": [self._source_status(source) for source in self.sources()],
         }
 
-    def _source_status(self, source: Source, now: datetime) -> Answer:
-        missing = self.job(source.name).missing(now)[source.name]
-        first_day = first_known_day(self.book, source)
-        closings = {closing.day: closing for closing in self.book.closings(source.name)}
-        counts = self.logs.counts()
-        drift = {
-            day: counts[day] - closings[day].records
-            for day in counts
-            if day in closings and counts[day] != closings[day].records
-        }
-        through = closed_through(first_day, set(closings))
-        return {
-            "source": source.name,
-            "first_day": _iso(first_day),
-            "closed_through": _iso(through),
-            "days_closed": sum(closing.state == "closed" for closing in closings.values()),
-            "days_zero": sum(closing.state == "zero" for closing in closings.values()),
-            "missing": [day.isoformat() for day in missing],
-            "drift": [{"day": day.isoformat(), "requests": change} for day, change in drift.items()],
-            "records_in_logs": sum(counts.values()),
-            "safe_to_prune_before": _iso(_safe_before(through, drift, counts)),
-            "synthetic": self.logs.holds_import(demo.LABEL),
-        }
+    def standings(self) -> list[Standing]:
+        """How each source stands, as far as is known without asking it."""
+        return [self._standing(source, self._failures.get(source.name, {})) for source in self.sources()]
+
+    def _standing(self, source: Source, failures: Mapping[date, str]) -> Standing:
+        counts = self.logs.counts() if source is self.logs else None
+        return standing_of(self.book, source, self.now(), failures, counts)
+
+    def _source_status(self, source: Source) -> Answer:
+        failures = self._failures.get(source.name, {})
+        standing = self._standing(source, failures)
+        if isinstance(source, AttachedSource) and (unasked := set(standing.missing) - set(failures)):
+            standing = self._standing(source, {**failures, **self._why_not(source, unasked)})
+        return {**standing.as_json(), "synthetic": source is self.logs and self.logs.holds_import(demo.LABEL)}
+
+    def _why_not(self, source: AttachedSource, days: Iterable[date]) -> dict[date, str]:
+        """Why missing days that nobody tried to close yet could not be, as far as looking at the source tells."""
+        try:
+            source.inspection()
+        except LogsError as error:
+            return dict.fromkeys(days, error.message)
+        return {}
 
     def closings(self, source: str | None = None) -> Answer:
         """Every closing, in order of sequence."""
@@ -198,17 +249,20 @@ class Bookkeeper:
         return verify_book(self.book, anchors).as_json()
 
     def reconcile(self, watch: Watch = Watch(), *, first: str | None = None, last: str | None = None) -> Answer:
-        """Compares closed days with what their sources say now."""
-        drifts = []
+        """Compares closed days with what their sources say now; a source that says nothing is named in `failed`."""
+        drifts, silent = [], []
         for source in self.sources():
             days = sorted(self.book.days_closed(source.name))
             chosen = [
                 day for day in days if (not first or day >= parse_day(first)) and (not last or day <= parse_day(last))
             ]
-            for drift in find_drift(self.book, source, chosen, self._settings.slicing):
-                drifts.append(drift.as_json())
-                watch.on_result(drift.as_json())
-        return {"results": drifts}
+            try:
+                for drift in find_drift(self.book, source, chosen, self._settings.slicing):
+                    drifts.append(drift.as_json())
+                    watch.on_result(drift.as_json())
+            except LogsError as error:
+                silent.append({"source": source.name, "reason": error.message})
+        return {"results": drifts, "failed": silent}
 
     def import_files(
         self,
@@ -255,8 +309,66 @@ class Bookkeeper:
         )
         return {"records": accepted, **closed}
 
+    def attach(
+        self,
+        watch: Watch = Watch(),
+        *,
+        name: str,
+        url: str,
+        preset: str = "log_records",
+        query: str | None = None,
+        columns: dict[str, str] | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> Answer:
+        """Looks at somebody else's log table and, where it can be read, keeps it as a source."""
+        self._registry.check_free(name)
+        wanted = Declaration(
+            name=name, url=url, preset=preset, query=query, columns=columns or {}, settings=settings or {}
+        )
+        watch.on_progress("looking at the source", None)
+        found = self._examine(wanted)
+        first_day = day_of(found.first) if found.first else None
+        self._registry.add(found.inspection.pinned(first_day))
+        return found.as_json()
+
+    def _examine(self, declaration: Declaration) -> Findings:
+        from tallybook.sources.inspection import examine  # noqa: PLC0415 - it imports Ibis, and most commands need none
+
+        url = SourceUrl(declaration.url)
+        try:
+            return examine(declaration, self.now(), self._settings.slicing)
+        except TallybookError as error:
+            error.message, error.remedy = url.scrub(error.message), url.scrub(error.remedy)
+            raise
+
+    def attached_sources(self, watch: Watch = Watch()) -> Answer:  # noqa: ARG002 - every operation is called alike
+        """The attached sources, as they were declared; none of them is asked anything."""
+        return {"sources": [self._described(source) for source in self._registry.sources()]}
+
+    def _described(self, source: AttachedSource) -> Answer:
+        declaration = source.declaration
+        closed = self.book.days_closed(source.name)
+        return {
+            "source": source.name,
+            "url": SourceUrl(declaration.url).shown(),
+            "preset": "query" if declaration.query else declaration.preset,
+            "table": declaration.pinned.table if declaration.pinned else None,
+            "declared_in": self._registry.origin_of(source.name),
+            "first_day": _iso(source.known_first_day()),
+            "closed_through": _iso(closed_through(min(closed, default=None), closed)),
+        }
+
+    def detach(self, watch: Watch = Watch(), *, name: str) -> Answer:  # noqa: ARG002 - every operation is called alike
+        """Forgets an attached source; its closed days stay in the book."""
+        self._registry.remove(name)
+        self._failures.pop(name, None)
+        return {"source": name, "days_kept": len(self.book.days_closed(name))}
+
 
 OPERATIONS: dict[str, Callable[..., Answer]] = {
+    "attach": Bookkeeper.attach,
+    "sources": Bookkeeper.attached_sources,
+    "detach": Bookkeeper.detach,
     "close": Bookkeeper.close,
     "backfill": Bookkeeper.backfill,
     "stats": Bookkeeper.stats,
@@ -267,34 +379,6 @@ OPERATIONS: dict[str, Callable[..., Answer]] = {
     "demo": Bookkeeper.fill_demo,
 }
 """The operations that a command may need the logs for, by name."""
-
-
-def _results(results: Iterator[Result], watch: Watch, total: int = 1) -> Answer:
-    listed = []
-    watch.on_progress("reading the logs", None)
-    for done, result in enumerate(results, start=1):
-        listed.append(result.as_json())
-        watch.on_progress(f"{result.day} {result.outcome}", min(done / total, 1))
-        watch.on_result(result.as_json())
-    return {"results": listed}
-
-
-def closed_through(first_day: date | None, closed: set[date]) -> date | None:
-    """The last day up to which every day from the first on is in the book."""
-    if first_day is None or first_day not in closed:
-        return None
-    day = first_day
-    while day + ONE_DAY in closed:
-        day += ONE_DAY
-    return day
-
-
-def _safe_before(through: date | None, drift: dict[date, int], counts: dict[date, int]) -> date | None:
-    """The day before which every log record is in the book: the first that is open or has grown since it was closed."""
-    if through is None:
-        return None
-    grown = [day for day, change in drift.items() if change > 0 and day <= through and day in counts]
-    return min([through + ONE_DAY, *grown])
 
 
 def _why_keep(closing: Closing | None, count: int, arrived_at: datetime | None) -> str | None:

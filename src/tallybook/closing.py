@@ -12,15 +12,12 @@ from typing import Any
 
 from tallybook.book.ledger import AlreadyClosed, Book, Closing
 from tallybook.content import DayContent
-from tallybook.days import consecutive_runs, days_between, last_closable
-from tallybook.errors import CloseFailed, TallybookError, first_line
+from tallybook.days import days_between, last_closable, runs_of
+from tallybook.errors import CloseFailed, LogsError, SourceDown, TallybookError, first_line
 from tallybook.measures import TOKENS_IN, TOKENS_OUT
 from tallybook.source import Slicing, Source
 
 log = logging.getLogger(__name__)
-
-MAX_DAYS_PER_READ = 366
-"""One statement reads up to a year: its CASE over the days stays nine comparisons deep."""
 
 
 class Outcome(StrEnum):
@@ -86,8 +83,14 @@ def close_days(
     The source is read once for each run of consecutive open days, however many they are. A day that fails is reported
     and the others go on. When `cancelled` says so, or the caller stops listening, what is closed stays closed.
     """
-    closed = {closing.day: closing for closing in book.closings(source.name, min(days), max(days))} if days else {}
-    first_day = first_known_day(book, source)
+    if not days:
+        return
+    closed = {closing.day: closing for closing in book.closings(source.name, min(days), max(days))}
+    try:
+        first_day = first_known_day(book, source)
+    except LogsError as error:
+        yield from _all_failed(book, source, days, now, closed, error.message)
+        return
     judged = ((day, _judge(source, day, now, closed, first_day)) for day in days)
     for is_open, run in groupby(judged, key=lambda entry: entry[1] is None):
         if is_open:
@@ -112,8 +115,34 @@ def missing_days(book: Book, source: Source, now: datetime) -> list[date]:
     return [day for day in days_between(first_day, last_closable(now)) if day not in closed]
 
 
+def known_missing_days(book: Book, source: Source, now: datetime) -> list[date]:
+    """The missing days of a source that cannot be asked for its first; yesterday, where that was never known."""
+    first_day = _remembered_first_day(book, source)
+    if first_day is None:
+        return [last_closable(now)]
+    closed = book.days_closed(source.name)
+    return [day for day in days_between(first_day, last_closable(now)) if day not in closed]
+
+
+def _remembered_first_day(book: Book, source: Source) -> date | None:
+    try:
+        known = source.known_first_day()
+    except LogsError:
+        known = None
+    return min(filter(None, (known, book.first_day(source.name))), default=None)
+
+
+def _all_failed(
+    book: Book, source: Source, days: Sequence[date], now: datetime, closed: dict[date, Closing], reason: str
+) -> Iterator[Result]:
+    """The results for days of a source that does not even tell its first day."""
+    first_day = _remembered_first_day(book, source) or min(days)
+    for day in days:
+        yield _judge(source, day, now, closed, first_day, ask=False) or failed(source, day, reason)
+
+
 def _judge(
-    source: Source, day: date, now: datetime, closed: dict[date, Closing], first_day: date | None
+    source: Source, day: date, now: datetime, closed: dict[date, Closing], first_day: date | None, ask: bool = True
 ) -> Result | None:
     """The result for a day that is not to be closed; None for one that is."""
     if day > last_closable(now):
@@ -122,7 +151,7 @@ def _judge(
         return _existing(closed[day])
     if first_day is None or day < first_day:
         return _log_result(Result(source.name, day, Outcome.SKIPPED, reason="before the source's first record"))
-    if busy := source.busy():
+    if ask and (busy := source.busy()):
         return failed(source, day, busy)
     return None
 
@@ -146,7 +175,20 @@ def _existing(closing: Closing) -> Result:
 def _close_open_days(
     book: Book, source: Source, days: list[date], now: datetime, slicing: Slicing, cancelled: Callable[[], bool]
 ) -> Iterator[Result]:
-    for chunk in _chunks(days):
+    """A source that is down is asked no more: all its days that are left have failed."""
+    left = list(days)
+    try:
+        for result in _close_in_chunks(book, source, days, now, slicing, cancelled):
+            left.remove(result.day)
+            yield result
+    except SourceDown as error:
+        yield from (failed(source, day, error.message) for day in left)
+
+
+def _close_in_chunks(
+    book: Book, source: Source, days: list[date], now: datetime, slicing: Slicing, cancelled: Callable[[], bool]
+) -> Iterator[Result]:
+    for chunk in runs_of(days, source.days_per_read):
         done = 0
         for result in _close_chunk(book, source, chunk, now, slicing):
             done += result.outcome is not Outcome.FAILED
@@ -157,13 +199,6 @@ def _close_open_days(
                 return
         if done < len(chunk) > 1:
             yield from _close_one_by_one(book, source, chunk[done:], now, slicing, cancelled)
-
-
-def _chunks(days: list[date]) -> Iterator[list[date]]:
-    """What one read can take: consecutive days, up to a year of them."""
-    for run in consecutive_runs(days):
-        for start in range(0, len(run), MAX_DAYS_PER_READ):
-            yield run[start : start + MAX_DAYS_PER_READ]
 
 
 def _close_one_by_one(
@@ -177,7 +212,7 @@ def _close_one_by_one(
 
 
 def _close_chunk(book: Book, source: Source, days: list[date], now: datetime, slicing: Slicing) -> Iterator[Result]:
-    """Closes consecutive days from one read; stops with `failed` at the first that fails."""
+    """Closes consecutive days from one read; stops with `failed` at the first that fails. Lets `SourceDown` through."""
     day = days[0]
     imports_begun = source.imports_begun()
     contents = source.contents(days, slicing)
@@ -186,6 +221,8 @@ def _close_chunk(book: Book, source: Source, days: list[date], now: datetime, sl
             content = next(contents)
             _check_undisturbed(source, imports_begun, day)
             yield close_day(book, source, day, now, content)
+    except SourceDown:
+        raise
     except TallybookError as error:
         yield failed(source, day, error.message)
     except Exception as error:

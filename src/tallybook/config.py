@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tallybook.declaration import Declaration, read_declaration
 from tallybook.errors import UnknownName, UsageError, first_line
 from tallybook.measures import DEFAULT_DIMENSIONS, DIMENSION_NAMES
 from tallybook.source import DEFAULT_MAX_SLICES, Slicing
 
 CONFIG_FILE = "tallybook.toml"
+SOURCES = "sources"
 DEFAULT_HOME = "./tallybook-data"
 DEFAULT_PORT = 8787
 
@@ -28,6 +30,7 @@ class Settings:
     host: str
     port: int
     slicing: Slicing
+    attached: tuple[Declaration, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,33 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> S
     """The settings in force. A value or name that cannot be taken is a `UsageError` naming its origin."""
     home = Path(flags.get("home") or environment.get("TALLYBOOK_HOME") or DEFAULT_HOME).expanduser().resolve()
     file = _read_file(home / CONFIG_FILE)
+    attached = tuple(_read_sources(file.pop(SOURCES, {}), home))
     values = {setting.name: _settle(setting, flags, environment, file, home) for setting in SETTINGS}
     slicing = Slicing(values.pop("dimensions"), values.pop("max_slices_per_day"))
-    return Settings(home=home, slicing=slicing, **values)
+    return Settings(home=home, slicing=slicing, attached=attached, **values)
+
+
+def _read_sources(given: Any, home: Path) -> Iterator[Declaration]:
+    """The tables `[sources.NAME]`; a query is the name of a file, looked for in the home."""
+    if not isinstance(given, dict) or not all(isinstance(table, dict) for table in given.values()):
+        raise UsageError(f"{SOURCES} in {CONFIG_FILE} is no table.", "Write [sources.NAME] with url and preset.")
+    for name, table in given.items():
+        if isinstance(query := table.get("query"), str):
+            table = {**table, "query": read_query(home / query)}  # noqa: PLW2901 - the same with its query read
+        yield read_declaration(name, table, CONFIG_FILE)
+
+
+def read_query(path: Path) -> str:
+    """The SELECT in a file; `UsageError` where there is none."""
+    try:
+        text = path.read_text(encoding="utf-8").strip().rstrip(";").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"The query in {path} cannot be read: {first_line(error)}.", "Name a file with a SELECT."
+        ) from None
+    if not text:
+        raise UsageError(f"The query in {path} is empty.", "Write a SELECT that yields the record's columns.")
+    return text
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -94,7 +121,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {first_line(error)}.", "Mend it, or move it away.") from None
-    names = [setting.name for setting in SETTINGS]
+    names = [*(setting.name for setting in SETTINGS), SOURCES]
     for name in values:
         if name not in names:
             raise UsageError(f"There is no setting {name!r} in {path}.", f"Use one of: {', '.join(names)}.")

@@ -69,6 +69,8 @@ class DayContent:
     top_models: tuple[TopModel, ...]
     slices: tuple[Slice, ...]
     histograms: tuple[LatencyHistogram, ...]
+    unknown: tuple[str, ...] = ()
+    """Measures that the source cannot know, so that their 0 means nothing."""
 
     @property
     def records(self) -> int:
@@ -85,9 +87,9 @@ def canonical_order(key: Key) -> tuple[tuple[bool, str], ...]:
     return tuple((value is not None, value or "") for value in key)
 
 
-def empty_content(day: date) -> DayContent:
+def empty_content(day: date, unknown: tuple[str, ...] = ()) -> DayContent:
     """A day without records; how it would have been sliced is no part of it."""
-    return DayContent(day, (), NOTHING, (), (), ())
+    return DayContent(day, (), NOTHING, (), (), (), unknown)
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,14 @@ NO_BUCKETS = DayBuckets({}, 0)
 
 
 def build_content(
-    day: date, dimensions: tuple[str, ...], slices: Sequence[Slice], buckets: DayBuckets, max_slices: int
+    day: date,
+    dimensions: tuple[str, ...],
+    slices: Sequence[Slice],
+    buckets: DayBuckets,
+    max_slices: int,
+    unknown: tuple[str, ...] = (),
 ) -> DayContent:
-    """The day's content from what the two groupings say of it.
+    """The day's content from what the two groupings say of it, and what the source cannot know.
 
     Raises `CloseFailed` when they disagree, which means that the source changed between them, and when a total is
     beyond 64 bits.
@@ -112,7 +119,7 @@ def build_content(
     totals = add_totals(part.totals for part in slices)
     _check_agreement(day, totals, buckets)
     if not slices:
-        return empty_content(day)
+        return empty_content(day, unknown)
     kept = fold_smallest(slices, max_slices)
     return DayContent(
         day,
@@ -121,6 +128,7 @@ def build_content(
         top_models(dimensions, slices),
         tuple(sorted(kept, key=lambda part: canonical_order(part.key))),
         _fold_histograms(dimensions, buckets.histograms, kept),
+        unknown,
     )
 
 

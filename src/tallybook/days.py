@@ -52,6 +52,13 @@ def consecutive_runs(days: Sequence[date]) -> Iterator[list[date]]:
         yield [day for _, day in run]
 
 
+def runs_of(days: Sequence[date], at_most: int) -> Iterator[list[date]]:
+    """The runs of consecutive days, none longer than `at_most`."""
+    for run in consecutive_runs(days):
+        for start in range(0, len(run), at_most):
+            yield run[start : start + at_most]
+
+
 def parse_day(text: str) -> date:
     """A day written YYYY-MM-DD, not before 1970; anything else is a `UsageError`."""
     try:

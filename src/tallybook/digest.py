@@ -52,6 +52,8 @@ def day_payload(content: DayContent) -> dict[str, Any]:
         "histogram_dimensions": HISTOGRAM_DIMENSIONS,
         "histograms": [(*part.key, part.counts) for part in content.histograms],
     }
+    if content.unknown:
+        payload["unknown"] = content.unknown
     return payload if max(content.totals) <= MAX_SAFE_INTEGER // 2 else safe_integers(payload)
 
 

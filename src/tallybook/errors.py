@@ -7,7 +7,9 @@
     ├── BookError             the book cannot be opened, read or written
     │   └── BookTooNew        a newer tallybook has migrated it
     ├── LogsError             the logs cannot be opened, read or written
-    │   └── LogsBusy          another process holds them, or an import is running
+    │   ├── LogsBusy          another process holds them, or an import is running
+    │   ├── SourceDown        an attached source cannot be reached, so none of its days can be read
+    │   └── SourceFault       an attached source was reached, but did not tell what was asked
     ├── UnreadableFile        a file to import cannot be taken as it is
     └── CloseFailed           a day could not be closed; it stays missing and is tried again
 
@@ -77,6 +79,18 @@ class LogsBusy(LogsError):
     code = "logs_busy"
 
 
+class SourceDown(LogsError):
+    """An attached source cannot be reached: trying its other days would only take longer."""
+
+    code = "source_down"
+
+
+class SourceFault(LogsError):
+    """An attached source was reached, and a statement on it failed."""
+
+    code = "source_fault"
+
+
 class UnreadableFile(TallybookError):
     """A file that cannot be imported as it is; nothing of it was stored."""
 
@@ -95,9 +109,14 @@ def shorten(text: str, limit: int = 80) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a foreign error, without its class and full stop, for quoting it in ours."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return shorten(re.sub(r"^(\w+ ){0,3}\w*(Error|Exception): ", "", line).rstrip(". "), 300)
+    """The first line of a foreign error, without its number, class and full stop, for quoting it in ours."""
+    match error.args:
+        case (int(), str(text)):
+            pass
+        case _:
+            text = str(error)
+    line = next(iter(text.strip().splitlines()), type(error).__name__)
+    return shorten(re.sub(r"^(\w+ ){0,3}\w*(Error|Exception): ", "", line).rstrip("!. "), 300)
 
 
 def raise_interrupted(error: RuntimeError) -> NoReturn:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tallybook.book.ledger import Book
-from tallybook.closing import Result, close_days, failed, missing_days
-from tallybook.days import ONE_DAY, days_between, last_closable
+from tallybook.closing import Result, close_days, failed, known_missing_days, missing_days
+from tallybook.days import ONE_DAY, days_between
 from tallybook.errors import LogsError
 from tallybook.source import DEFAULT_SLICING, Slicing, Source
 
+MAX_SOURCES_AT_ONCE = 8
 QUIET = timedelta(minutes=10)
 """An older missing day is closed by itself only when none of its records has arrived for this long; one that has none
 yet, only when none of any older day has: someone may be bringing in files one by one."""
@@ -29,22 +31,24 @@ class DailyStatsJob:
         """What the scheduler calls: closes every day that is missing and settled, of every source.
 
         Yesterday is closed from 00:05 UTC on. An older day waits while records for it still arrive, and every day waits
-        while the source is busy, as with an import. A source that does not answer is `failed`, and the others go on.
+        while the source is busy, as with an import. A source that does not answer is `failed`, and a slow one keeps no
+        other waiting: each has a thread of its own.
         Calling it again, late, or from two servers does no harm.
         """
-        results: list[Result] = []
-        for source in self.sources:
-            try:
-                results += self._close_missing(source, now, cancelled)
-            except LogsError as error:
-                results.append(failed(source, last_closable(now), error.message))
-        return results
+        if len(self.sources) <= 1:
+            return [result for source in self.sources for result in self._close_missing(source, now, cancelled)]
+        with ThreadPoolExecutor(MAX_SOURCES_AT_ONCE, thread_name_prefix="closing") as pool:
+            closing = [pool.submit(self._close_missing, source, now, cancelled) for source in self.sources]
+        return [result for each in closing for result in each.result()]
 
-    def _close_missing(self, source: Source, now: datetime, cancelled: Callable[[], bool]) -> Iterator[Result]:
-        if source.busy():
-            return
-        days = [day for day in missing_days(self.book, source, now) if _is_settled(source, day, now)]
-        yield from close_days(self.book, source, days, now, self.slicing, cancelled)
+    def _close_missing(self, source: Source, now: datetime, cancelled: Callable[[], bool]) -> list[Result]:
+        try:
+            if source.busy():
+                return []
+            days = [day for day in missing_days(self.book, source, now) if _is_settled(source, day, now)]
+            return list(close_days(self.book, source, days, now, self.slicing, cancelled))
+        except LogsError as error:
+            return [failed(source, day, error.message) for day in known_missing_days(self.book, source, now)]
 
     def close(self, day: date, now: datetime) -> Iterator[Result]:
         """Closes one day of every source."""
@@ -60,10 +64,7 @@ class DailyStatsJob:
         """
         days = list(days_between(start, end))
         for source in self.sources:
-            try:
-                yield from close_days(self.book, source, days, now, self.slicing, cancelled)
-            except LogsError as error:
-                yield failed(source, days[-1], error.message)
+            yield from close_days(self.book, source, days, now, self.slicing, cancelled)
             if cancelled():
                 return
 

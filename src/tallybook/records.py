@@ -25,6 +25,7 @@ from tallybook.histogram import MAX_LATENCY_MS
 MAX_COUNT = 1_000_000_000
 """Tokens in one request. Nine billion such records add up within 64 bits, so what is stored can always be closed."""
 MAX_TEXT = 512
+MAX_STATUS = 999
 MAX_COST_USD = 1_000_000
 NANOUSD_PER_USD = 1_000_000_000
 FUTURE_TOLERANCE = timedelta(minutes=10)
@@ -35,7 +36,7 @@ DurationMs = Annotated[int, Meta(ge=0, le=MAX_LATENCY_MS)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Cost = Annotated[Decimal, Meta(description="US dollars, as a decimal string or a number")]
 Instant = Annotated[int | str, Meta(description="RFC 3339 with offset, or whole epoch milliseconds")]
-Status = Annotated[int, Meta(ge=0, le=999, description="HTTP status code; 0 means that no response came")]
+Status = Annotated[int, Meta(ge=0, le=MAX_STATUS, description="HTTP status code; 0 means that no response came")]
 
 
 class LogRecord(msgspec.Struct, kw_only=True, gc=False):
@@ -130,6 +131,14 @@ def conceal_secret(api_key: str) -> str:
     if _HASH.fullmatch(api_key) or not (_SECRET.match(api_key.strip()) or _RANDOM.fullmatch(api_key.strip())):
         return api_key
     return f"fp_{hashlib.sha256(api_key.encode()).hexdigest()[:16]}"
+
+
+def keep_name(dimension: str, value: str | None) -> str | None:
+    """A dimension's value as it may be kept: empty is unknown, what is too long is cut, a secret is concealed."""
+    if not value:
+        return None
+    kept = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return (conceal_secret(kept) if dimension == "api_key" else kept)[:MAX_TEXT]
 
 
 def _subset(part: str, whole: str) -> Callable[[LogRecord], str | None]:

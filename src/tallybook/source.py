@@ -30,8 +30,15 @@ class Source(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def days_per_read(self) -> int:
+        """How many days `contents` should at most be asked for at once."""
+
     def first_day(self) -> date | None:
         """The day of the earliest record; None while there is no record."""
+
+    def known_first_day(self) -> date | None:
+        """The same as far as it is known without asking anybody."""
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         """The content of each of the consecutive days, in order, all from one read of the source."""

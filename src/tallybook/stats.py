@@ -78,9 +78,11 @@ class StatsReader:
             known = self._figures.refresh()
             names = self._choose(query.source, {*known, *sources.first_days})
             chosen = {name: known.get(name) or SourceFigures(self._book, name) for name in names}
-            live = [
-                content for name, content in sources.live.items() if name in chosen and content.day <= query.period.last
-            ]
+            live = {
+                name: content
+                for name, content in sources.live.items()
+                if name in chosen and content.day <= query.period.last
+            }
             return _Answer(query, chosen, sources.first_days, live, closable, self._adjustments(query)).as_json()
 
     def _choose(self, source: str | None, names: set[str]) -> list[str]:
@@ -100,7 +102,7 @@ class _Answer:
         query: StatsQuery,
         chosen: Mapping[str, SourceFigures],
         first_days: Mapping[str, date | None],
-        live: Sequence[DayContent],
+        live: Mapping[str, DayContent],
         closable: date,
         adjustments: int,
     ) -> None:
@@ -111,6 +113,7 @@ class _Answer:
         self._closable = closable
         self._adjustments = adjustments
         self._range = (query.period.first, query.period.last)
+        self._blind = {name: self._blind_on(name, *self._range) for name in chosen}
 
     def as_json(self) -> dict[str, Any]:
         period, days = self._query.period, list(days_between(*self._range))
@@ -123,11 +126,15 @@ class _Answer:
             "timezone": "UTC",
             "basis": self._query.basis,
             "days": {state: states.count(state) for state in ("closed", "zero", "missing", "open")},
-            "totals": _rows([self._total(totals)], histograms.sum(axis=0, keepdims=True))[0],
+            "totals": _hide(
+                _rows([self._total(totals)], histograms.sum(axis=0, keepdims=True))[0],
+                {measure for names in self._blind.values() for measure in names},
+            ),
             "top_models": self._top_models(),
             "series": self._series(days, states, totals, histograms),
             "adjustments": self._adjustments,
             "sources": list(self._chosen),
+            "unknown": self._unknown(),
         }
         return answer | (
             {"by": {"dimension": self._query.by, "rows": self._by_rows(self._query.by)}} if self._query.by else {}
@@ -159,7 +166,7 @@ class _Answer:
                 add_totals(pair) for pair in zip(totals, map(tuple, figures.totals(*self._range).tolist()), strict=True)
             ]
             histograms += figures.histograms(*self._range)
-        for content in self._live:
+        for content in self._live.values():
             ordinal = days.index(content.day)
             totals[ordinal] = add_totals([totals[ordinal], content.totals])
             histograms[ordinal] += _dense(content)
@@ -175,20 +182,57 @@ class _Answer:
         self, days: list[date], states: list[str], totals: list[Totals], histograms: Integers
     ) -> list[dict[str, Any]]:
         rows = _rows(totals, histograms)
+        hidden = [set().union(*(self._blind_on(name, day, day) for name in self._chosen)) for day in days]
         return [
-            {"date": day.isoformat(), "state": state, **row} for day, state, row in zip(days, states, rows, strict=True)
+            {"date": day.isoformat(), "state": state, **_hide(row, blind)}
+            for day, state, row, blind in zip(days, states, rows, hidden, strict=True)
         ]
+
+    def _blind_on(self, name: str, first: date, last: date) -> set[str]:
+        """The measures that the source could not know on some day of the range."""
+        figures, live = self._chosen[name], self._live.get(name)
+        told = [closing for day in days_between(first, last) if (closing := figures.closings.get(day))]
+        blind = {measure for closing in told if closing.unknown != "[]" for measure in closing.unknown_measures}
+        return blind | (set(live.unknown) if live and first <= live.day <= last else set())
+
+    def _unknown(self) -> dict[str, list[str]]:
+        """The sources, by measure, that tell nothing of it in the range: they cannot, or none of their records does."""
+        found: dict[str, list[str]] = {}
+        for name, figures in self._chosen.items():
+            live = [self._live[name].totals] if name in self._live else []
+            totals = dict(zip(MEASURE_NAMES, add_totals([*figures.totals(*self._range).tolist(), *live]), strict=True))
+            silent = {
+                measure.name
+                for measure in MEASURES
+                if measure.known_by and totals["requests"] and not totals[measure.known_by]
+            }
+            for measure in sorted(silent | self._blind[name]):
+                found.setdefault("cost_usd" if measure == "cost_nanousd" else measure, []).append(name)
+        return found
 
     def _breakdown(self, dimension: str) -> dict[str | None, Totals]:
         rows: dict[str | None, Totals] = {}
-        for figures in self._chosen.values():
-            for value, totals in figures.breakdown(dimension, *self._range).items():
-                rows[value] = add_totals([rows.get(value, NOTHING), totals.tolist()])
-        for content in self._live:
+        for name in self._chosen:
+            for value, totals in self._breakdown_of(name, dimension).items():
+                rows[value] = add_totals([rows.get(value, NOTHING), totals])
+        return rows
+
+    def _breakdown_of(self, name: str, dimension: str) -> dict[str | None, Totals]:
+        closed = self._chosen[name].breakdown(dimension, *self._range)
+        rows: dict[str | None, Totals] = {value: tuple(totals.tolist()) for value, totals in closed.items()}
+        if content := self._live.get(name):
             for part in content.slices:
                 value = part.key[content.dimensions.index(dimension)] if dimension in content.dimensions else None
                 rows[value] = add_totals([rows.get(value, NOTHING), part.totals])
         return rows
+
+    def _hidden_by_value(self, dimension: str) -> dict[str | None, set[str]]:
+        """The measures of each value to which a source adds that could not know them."""
+        hidden: dict[str | None, set[str]] = {}
+        for name, blind in self._blind.items():
+            for value in self._breakdown_of(name, dimension) if blind else ():
+                hidden.setdefault(value, set()).update(blind)
+        return hidden
 
     def _top_models(self) -> list[dict[str, Any]]:
         by_model = {
@@ -202,13 +246,23 @@ class _Answer:
         ranked = sorted(
             breakdown.items(), key=lambda entry: (-entry[1][REQUESTS], entry[0] is not None, entry[0] or "")
         )
+        hidden = self._hidden_by_value(dimension)
         if dimension not in HISTOGRAM_DIMENSIONS:
-            return [{"value": value, **_row(totals, NO_PERCENTILES)} for value, totals in ranked]
+            rows = [_row(totals, NO_PERCENTILES) for _, totals in ranked]
+        else:
+            rows = self._rows_with_percentiles(dimension, ranked)
+        return [
+            {"value": value, **_hide(row, hidden.get(value, set()))}
+            for (value, _), row in zip(ranked, rows, strict=True)
+        ]
+
+    def _rows_with_percentiles(
+        self, dimension: str, ranked: Sequence[tuple[str | None, Totals]]
+    ) -> list[dict[str, Any]]:
         dense = self._dense_by_value(dimension)
         empty = np.zeros(BUCKETS, dtype=np.int64)
         histograms = np.array([dense.get(value, empty) for value, _ in ranked], dtype=np.int64).reshape(-1, BUCKETS)
-        rows = _rows([totals for _, totals in ranked], histograms)
-        return [{"value": value, **row} for (value, _), row in zip(ranked, rows, strict=True)]
+        return _rows([totals for _, totals in ranked], histograms)
 
     def _dense_by_value(self, dimension: str) -> dict[str | None, Integers]:
         dense: dict[str | None, Integers] = {}
@@ -216,7 +270,7 @@ class _Answer:
             for value, histogram in figures.buckets(dimension, *self._range).items():
                 dense[value] = dense[value] + histogram if value in dense else histogram
         place = HISTOGRAM_DIMENSIONS.index(dimension)
-        for content in self._live:
+        for content in self._live.values():
             for part in content.histograms:
                 value = part.key[place]
                 dense[value] = dense.get(value, np.zeros(BUCKETS, dtype=np.int64)) + _dense_counts(part.counts)
@@ -240,6 +294,11 @@ def _rows(totals: Sequence[Totals], histograms: Integers) -> list[dict[str, Any]
         return []
     percentiles = dense_percentiles(histograms, PERCENTS).tolist()
     return [_row(row, buckets) for row, buckets in zip(totals, percentiles, strict=True)]
+
+
+def _hide(row: dict[str, Any], unknown: set[str]) -> dict[str, Any]:
+    """The row with what could not be known as null: a sum of what is known would pass for the whole."""
+    return {name: None if name in unknown else value for name, value in row.items()} if unknown else row
 
 
 def _row(totals: Totals, percentile_buckets: Sequence[int]) -> dict[str, Any]:
@@ -268,9 +327,10 @@ def format_usd(cost_nanousd: int) -> str:
     return f"{dollars}.{rest:09d}".rstrip("0").rstrip(".")
 
 
-def daily_row(stat: DailyStat) -> dict[str, Any]:
-    """A closed day as the original keeps it, with the measures that were added."""
-    row = {"source": stat.source, "date": stat.day.isoformat(), **dict(zip(MEASURE_NAMES, stat.totals, strict=True))}
+def daily_row(stat: DailyStat, unknown: tuple[str, ...]) -> dict[str, Any]:
+    """A closed day as the original keeps it, with the measures that were added; null for those that are `unknown`."""
+    measures = _hide(dict(zip(MEASURE_NAMES, stat.totals, strict=True)), set(unknown))
+    row = {"source": stat.source, "date": stat.day.isoformat(), **measures}
     return {
         **{name: safe_integers(value) for name, value in row.items()},
         "top_models": safe_integers(stat.top_models),

@@ -64,7 +64,7 @@ def test_ten_kills_lose_nothing_that_was_acknowledged_and_count_nothing_twice(ho
     home.do("import", home.file("old.csv", "created_at,model_name,status_code,tokens_in", *lines))
     sender = Sender()
     threads = [threading.Thread(target=work) for work in (sender.post_records, sender.close_days)]
-    patience = random.Random(20261123)  # noqa: S311 - the same pauses every time
+    patience = random.Random(20261123)  # the same pauses every time
     try:
         for kill in range(KILLS):
             with serving(home) as server:

@@ -102,7 +102,8 @@ def test_dimensions_are_a_setting(home: Home) -> None:
         ),
         (
             "prot = 1",
-            "There is no setting 'prot' in {file}. Use one of: book, logs, host, port, dimensions, max_slices_per_day.",
+            "There is no setting 'prot' in {file}. Use one of: book, logs, host, port, dimensions, "
+            "max_slices_per_day, sources.",
         ),
         (
             'dimensions = ["colour"]',

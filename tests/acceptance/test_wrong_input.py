@@ -67,7 +67,7 @@ def spoil(file: Path, offset: int, length: int) -> None:
     """Overwrites a part of the file with noise."""
     with file.open("r+b") as target:
         target.seek(offset)
-        target.write(random.Random(7).randbytes(length))  # noqa: S311 - the same noise every time
+        target.write(random.Random(7).randbytes(length))  # the same noise every time
 
 
 GOOD_LINE = "2026-03-02T11:00:00Z,gpt-5,200,1,new"
@@ -331,7 +331,7 @@ def test_a_day_that_is_refused_is_named_on_standard_error(kept: Home) -> None:
 
 def big_file(home: Home) -> str:
     """A file of 30,000 records that hardly compress."""
-    dice = random.Random(1)  # noqa: S311 - the same records every time
+    dice = random.Random(1)  # the same records every time
     lines = (
         f"2026-03-02T10:00:00Z,gpt-5,200,{dice.randrange(10**6)},{dice.randbytes(16).hex()}" for _ in range(30_000)
     )

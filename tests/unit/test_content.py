@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stories import totals
-from tallybook.aggregate import NO_LATENCY
 from tallybook.content import (
     DayContent,
     Slice,
@@ -21,6 +20,7 @@ from tallybook.content import (
 )
 from tallybook.errors import CloseFailed
 from tallybook.measures import NOTHING, add_totals
+from tallybook.shape import NO_LATENCY
 from tallybook.sources.groupings import BucketTable
 
 DAY = date(2026, 11, 22)

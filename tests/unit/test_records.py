@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stories import NOW
+from tallybook.measures import DIMENSION_NAMES
 from tallybook.records import (
     RECORD_FIELDS,
     STORED_FIELDS,
@@ -18,6 +19,7 @@ from tallybook.records import (
     Unacceptable,
     UnreadableBody,
     conceal_secret,
+    keep_name,
     read_batch,
     read_cost,
     read_instant,
@@ -415,6 +417,59 @@ class TestText:
     )
     def test_a_name_of_a_key_is_kept_as_it_is(self, key: str) -> None:
         assert row(api_key=key)["api_key"] == key
+
+
+class TestNamesOfOtherSources:
+    """What no gateway of ours has checked: a value is never refused, it is made such that it can be kept."""
+
+    @pytest.mark.parametrize("dimension", DIMENSION_NAMES)
+    @pytest.mark.parametrize("value", [None, ""])
+    def test_nothing_and_an_empty_text_are_unknown(self, dimension: str, value: str | None) -> None:
+        assert keep_name(dimension, value) is None
+
+    @pytest.mark.parametrize("dimension", DIMENSION_NAMES)
+    @pytest.mark.parametrize(
+        "value", ["a", " ", " a ", "0", "null", "(other)", "модель-🦙", "e\u0301", "\t\n", "'; --"]
+    )
+    def test_a_name_is_kept_as_it_is(self, dimension: str, value: str) -> None:
+        assert keep_name(dimension, value) == value
+
+    @pytest.mark.parametrize("dimension", DIMENSION_NAMES)
+    def test_it_is_cut_at_512_characters_whatever_their_size_in_bytes(self, dimension: str) -> None:
+        assert keep_name(dimension, "😀" * 512) == "😀" * 512
+        assert keep_name(dimension, "😀" * 512 + "a") == "😀" * 512
+        assert keep_name(dimension, "two words " * 2_000) == ("two words " * 2_000)[:512]
+
+    @pytest.mark.parametrize("dimension", DIMENSION_NAMES)
+    def test_nul_is_replaced_each_time(self, dimension: str) -> None:
+        assert keep_name(dimension, "a\0b\0") == "a\ufffdb\ufffd"
+        assert keep_name(dimension, "\0") == "\ufffd"
+
+    def test_a_secret_of_a_key_is_concealed_whole_before_it_is_cut(self) -> None:
+        assert keep_name("api_key", "sk-proj-abcdefgh12345678") == "fp_6bffd991d6a3925d"
+        ends = [keep_name("api_key", "sk-" + "a" * 600 + end) for end in "xy"]
+        assert [len(end or "") for end in ends] == [19, 19]
+        assert ends[0] != ends[1]
+
+    def test_a_secret_with_a_nul_in_it_is_a_secret_still(self) -> None:
+        kept = keep_name("api_key", "sk-proj-abcd\0efgh12345678")
+        assert kept is not None
+        assert kept.startswith("fp_")
+        assert len(kept) == 19
+
+    def test_a_name_of_a_key_and_a_fingerprint_made_elsewhere_are_kept(self) -> None:
+        assert keep_name("api_key", "team-a") == "team-a"
+        assert keep_name("api_key", "0f" * 32) == "0f" * 32
+
+    @pytest.mark.parametrize("dimension", [name for name in DIMENSION_NAMES if name != "api_key"])
+    def test_elsewhere_what_looks_like_a_secret_is_a_name(self, dimension: str) -> None:
+        assert keep_name(dimension, "sk-proj-abcdefgh12345678") == "sk-proj-abcdefgh12345678"
+
+    @given(st.sampled_from(DIMENSION_NAMES), st.text(max_size=600))
+    def test_whatever_was_there_can_be_kept(self, dimension: str, value: str) -> None:
+        kept = keep_name(dimension, value)
+        assert (kept is None) == (value == "")
+        assert kept is None or (0 < len(kept) <= 512 and "\0" not in kept)
 
 
 def test_a_single_instant_may_also_be_refused_on_its_own() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from tallybook.logs.store import LogStore
 from tallybook.measures import DIMENSION_NAMES, MEASURE_NAMES
 from tallybook.periods import parse_period
 from tallybook.source import Slicing, Source
-from tallybook.sources.own import OWN_TABLE
-from tallybook.sources.readers import DuckDBReader
+from tallybook.sources.engines.duck import DuckDB
+from tallybook.sources.own import OWN_RELATION
 from tallybook.sources.table import TableSource
 from tallybook.stats import Sources, StatsQuery, StatsReader, daily_row, format_usd
 
@@ -102,7 +102,7 @@ def world(sqlite_book: Book, tmp_path: Path) -> Iterator[World]:
         put(store, *records[name])
     sources: list[Source] = [
         stores["local"],
-        TableSource("gateway", OWN_TABLE, DuckDBReader(stores["gateway"].connect)),
+        TableSource("gateway", OWN_RELATION, DuckDB(stores["gateway"].connect)),
     ]
     DailyStatsJob(sqlite_book, sources, EVERY_DIMENSION).run_once(NOW)
     yield World(sqlite_book, sources, records)
@@ -306,6 +306,136 @@ class TestStates:
         assert world.answer("yesterday", now, source="gateway")["series"][0]["state"] == "zero"
 
 
+EVERYTHING = {
+    "tokens_in": 5,
+    "tokens_out": 3,
+    "tokens_cached": 2,
+    "tokens_reasoning": 1,
+    "latency_ms": 40,
+    "ttft_ms": 4,
+    "cost_nanousd": 500_000_000,
+}
+"""A record with these fields leaves no measure unknown."""
+
+
+class TestWhatASourceCannotKnow:
+    """The proxy logged no failures until the 21st, on which nothing came, and does so again today.
+
+    What is logged of model a comes through both sources, b through the proxy only, c through our own logs only.
+    """
+
+    @pytest.fixture
+    def mixed(self, sqlite_book: Book, tmp_path: Path) -> Iterator[World]:
+        stores = {name: LogStore.open(tmp_path / f"{name}.duckdb") for name in ("local", "proxy")}
+        put(
+            stores["local"],
+            record("11-20 10:00", "a", 200, **EVERYTHING),
+            record("11-20 11:00", "c", 500, **EVERYTHING),
+            record("11-21 10:00", "c", 429, **EVERYTHING),
+            record("11-22 10:00", "c", 200, **EVERYTHING),
+            record("11-23 00:10", "c", 500, **EVERYTHING),
+        )
+        put(
+            stores["proxy"],
+            record("11-20 12:00", "a", 200, **EVERYTHING),
+            record("11-20 13:00", "b", 200, **EVERYTHING),
+            record("11-22 13:00", "b", 500, **EVERYTHING),
+            record("11-23 00:20", "b", 200, **EVERYTHING),
+        )
+        blind = TableSource("proxy", replace(OWN_RELATION, unknown=("failed",)), DuckDB(stores["proxy"].connect))
+        seeing = TableSource("proxy", OWN_RELATION, DuckDB(stores["proxy"].connect))
+        list(DailyStatsJob(sqlite_book, [stores["local"]]).backfill_range(date(2026, 11, 20), YESTERDAY, NOW))
+        for day, source in ((20, blind), (21, blind), (22, seeing)):
+            list(DailyStatsJob(sqlite_book, [source]).close(date(2026, 11, day), NOW))
+        yield World(sqlite_book, [stores["local"], blind], {})
+        for store in stores.values():
+            store.close()
+
+    def test_what_it_cannot_know_is_null_wherever_it_adds_and_the_rest_is_told(self, mixed: World) -> None:
+        answer = mixed.answer("2026-11-20..2026-11-22", by="model")
+        assert answer["unknown"] == {"failed": ["proxy"]}
+        assert pick(answer["totals"], "requests success failed tokens_in cost_usd") == [7, 4, None, 35, "3.5"]
+        assert [pick(row, "date state requests success failed") for row in answer["series"]] == [
+            ["2026-11-20", "closed", 4, 3, None],
+            ["2026-11-21", "closed", 1, 0, None],
+            ["2026-11-22", "closed", 2, 1, 1],
+        ]
+        assert [pick(row, "value requests success failed") for row in answer["by"]["rows"]] == [
+            ["c", 3, 1, 2],
+            ["a", 2, 2, None],
+            ["b", 2, 1, None],
+        ]
+
+    def test_by_a_dimension_that_nobody_fills_the_one_row_is_null(self, mixed: World) -> None:
+        answer = mixed.answer("2026-11-20", by="team")
+        assert [pick(row, "value requests failed") for row in answer["by"]["rows"]] == [[None, 4, None]]
+
+    def test_of_the_other_source_alone_the_number_is_known(self, mixed: World) -> None:
+        answer = mixed.answer("2026-11-20..2026-11-22", by="model", source="local")
+        assert answer["unknown"] == {}
+        assert pick(answer["totals"], "requests success failed") == [4, 2, 2]
+        assert [row["failed"] for row in answer["series"]] == [1, 1, 0]
+        assert [pick(row, "value failed") for row in answer["by"]["rows"]] == [["c", 2], ["a", 0]]
+
+    def test_of_that_source_alone_it_is_null(self, mixed: World) -> None:
+        answer = mixed.answer("2026-11-20..2026-11-22", by="model", source="proxy")
+        assert answer["unknown"] == {"failed": ["proxy"]}
+        assert pick(answer["totals"], "requests success failed") == [3, 2, None]
+        assert [row["failed"] for row in answer["series"]] == [None, None, 1]
+        assert [pick(row, "value failed") for row in answer["by"]["rows"]] == [["b", None], ["a", None]]
+
+    def test_on_days_that_it_could_tell_the_number_is_known(self, mixed: World) -> None:
+        answer = mixed.answer("yesterday", by="model")
+        assert answer["unknown"] == {}
+        assert answer["totals"]["failed"] == 1
+        assert [pick(row, "value failed") for row in answer["by"]["rows"]] == [["b", 1], ["c", 0]]
+
+    def test_a_day_without_records_of_it_is_no_day_without_failures(self, mixed: World) -> None:
+        answer = mixed.answer("2026-11-21", by="model")
+        assert answer["unknown"] == {"failed": ["proxy"]}
+        assert pick(answer["totals"], "requests failed") == [1, None]
+        assert [pick(row, "value failed") for row in answer["by"]["rows"]] == [["c", 1]]
+        assert mixed.answer("2026-11-21", source="proxy")["totals"]["failed"] is None
+
+    def test_today_is_told_alike(self, mixed: World) -> None:
+        answer = mixed.answer("today", by="model")
+        assert answer["unknown"] == {"failed": ["proxy"]}
+        assert pick(answer["totals"], "requests failed") == [2, None]
+        assert answer["series"][0]["failed"] is None
+        assert [pick(row, "value failed") for row in answer["by"]["rows"]] == [["b", None], ["c", 1]]
+        assert mixed.answer("today", source="local")["totals"]["failed"] == 1
+        live = mixed.answer("yesterday", live=True)
+        assert [pick(row, "date failed") for row in live["series"]] == [["2026-11-22", 1], ["2026-11-23", None]]
+        assert (live["totals"]["failed"], live["unknown"]) == (None, {"failed": ["proxy"]})
+
+    def test_a_closed_day_s_row_is_null_too(self, mixed: World) -> None:
+        rows = {}
+        for source in ("local", "proxy"):
+            unknown = {closing.day: closing.unknown_measures for closing in mixed.book.closings(source)}
+            for stat in mixed.book.daily_stats(source, date(2026, 11, 20), YESTERDAY):
+                rows[source, stat.day.day] = pick(
+                    daily_row(stat, unknown[stat.day]), "requests success failed status_count"
+                )
+        assert rows == {
+            ("local", 20): [2, 1, 1, 2],
+            ("local", 21): [1, 0, 1, 1],
+            ("local", 22): [1, 1, 0, 1],
+            ("proxy", 20): [2, 2, None, 2],
+            ("proxy", 22): [1, 0, 1, 1],
+        }
+
+    def test_a_source_none_of_whose_records_tells_a_measure_is_named_with_it(self, mixed: World) -> None:
+        logs = mixed.sources[0]
+        assert isinstance(logs, LogStore)
+        put(logs, record("11-19 10:00", "a", None, **(EVERYTHING | {"cost_nanousd": None, "ttft_ms": None})))
+        list(DailyStatsJob(mixed.book, [logs]).close(date(2026, 11, 19), NOW))
+        alone = mixed.answer("2026-11-19")
+        assert set(alone["unknown"]) == {"cost_usd", "failed", "success", "ttft_sum_ms"}
+        assert list(alone["unknown"].values()) == [["local"]] * 4
+        assert pick(alone["totals"], "cost_usd ttft_sum_ms success failed") == [None, None, 0, 0]
+        assert mixed.answer("2026-11-19..2026-11-20")["unknown"] == {"failed": ["proxy"]}
+
+
 class TestBigNumbers:
     def close(self, book: Book, source: str, day: int, tokens_in: int) -> None:
         sums = totals(requests=1, tokens_in=tokens_in, tokens_in_count=1)
@@ -376,7 +506,7 @@ def test_daily_rows_have_the_originals_columns(sqlite_book: Book, logs: LogStore
     put(logs, record("11-22 10:00", "a", 200, tokens_in=1, tokens_out=2, latency_ms=3), record("11-22 11:00", "b", 0))
     DailyStatsJob(sqlite_book, [logs]).run_once(NOW)
     (stat,) = sqlite_book.daily_stats("local", YESTERDAY, YESTERDAY)
-    row = daily_row(stat)
+    row = daily_row(stat, ())
     names = "date requests success failed tokens_in tokens_out latency_sum_ms created_at"
     assert pick(row, names) == ["2026-11-22", 2, 1, 1, 1, 2, 3, "2026-11-23T01:00:00Z"]
     assert row["top_models"] == [{"model": "a", "requests": 1, "tokens": 3}, {"model": "b", "requests": 1, "tokens": 0}]

@@ -32,7 +32,7 @@ def sums(**given: int) -> tuple[int, ...]:
 def test_the_published_lines_are_canonical_and_hash_as_published() -> None:
     book = {"book_id": BOOK_ID, "format": "tallybook-book/1"}
 
-    assert len(HASHES) == 5
+    assert len(HASHES) == 6
     assert [sha256(book), *(hashlib.sha256(line.encode()).hexdigest() for line in LINES)] == HASHES
     assert [sha256(json.loads(line)) for line in LINES] == HASHES[1:]
 
@@ -43,6 +43,10 @@ def test_the_book_s_identity_begins_the_chain() -> None:
 
 def test_a_zero_day_has_the_published_digest() -> None:
     assert digest_day(empty_content(date(2026, 11, 21))) == HASHES[1]
+
+
+def test_a_zero_day_whose_failures_nobody_logs_has_the_published_digest() -> None:
+    assert digest_day(empty_content(date(2026, 11, 21), ("failed",))) == HASHES[5]
 
 
 def test_a_day_of_three_records_has_the_published_digest() -> None:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
 
-from stories import ARRIVED, NOW, delete_days
+from stories import ARRIVED, NOW, delete_days, totals
 from tallybook.bookkeeper import Bookkeeper
+from tallybook.content import DayContent, Slice, empty_content
 from tallybook.records import read_batch
 from web.asking import GOOD, Client, ask, error, on, take_logs_away
 
@@ -200,6 +202,7 @@ def test_status_says_how_the_source_stands(client: Client) -> None:
                 "days_closed": 3,
                 "days_zero": 4,
                 "missing": ["2026-11-21"],
+                "failed": [],
                 "drift": [],
                 "records_in_logs": 6,
                 "safe_to_prune_before": "2026-11-21",
@@ -207,6 +210,39 @@ def test_status_says_how_the_source_stands(client: Client) -> None:
             }
         ],
     }
+
+
+def test_status_says_why_a_day_failed_until_it_is_closed(client: Client, keeper: Bookkeeper) -> None:
+    with keeper.logs.importing():
+        (result,) = client.post("/v1/close", json={"day": "2026-11-21"}).json()["results"]
+        assert (result["outcome"], result["reason"]) == ("failed", "an import is running")
+    (source,) = ask(client, "/v1/status")["sources"]
+    assert source["missing"] == ["2026-11-21"]
+    assert source["failed"] == [{"day": "2026-11-21", "reason": "an import is running"}]
+    client.post("/v1/close", json={"day": "2026-11-21"})
+    (source,) = ask(client, "/v1/status")["sources"]
+    assert (source["missing"], source["failed"]) == ([], [])
+
+
+def test_what_a_source_could_not_know_is_null_and_told(client: Client, keeper: Bookkeeper) -> None:
+    keeper.book.append("proxy", empty_content(date(2026, 11, 15), ("failed",)), NOW)
+    sums = totals(requests=2, success=2, status_count=2)
+    day = DayContent(date(2026, 11, 17), ("model",), sums, (), (Slice(("claude",), sums),), (), ("failed",))
+    keeper.book.append("proxy", day, NOW)
+    both = ask(client, "/v1/stats", **{"from": "2026-11-15", "to": "2026-11-17", "by": "model"})
+    assert (both["totals"]["requests"], both["totals"]["success"], both["totals"]["failed"]) == (4, 3, None)
+    assert [row["failed"] for row in both["series"]] == [None, 0, None]
+    assert [(row["value"], row["failed"]) for row in both["by"]["rows"]] == [("claude", None), ("gpt-5", 0)]
+    assert both["unknown"]["failed"] == ["proxy"]
+    alone = ask(client, "/v1/stats", **{"from": "2026-11-15", "to": "2026-11-17", "source": "local"})
+    assert alone["totals"]["failed"] == 1
+    assert "failed" not in alone["unknown"]
+    days = ask(client, "/v1/daily-stats", **{"from": "2026-11-15", "to": "2026-11-17"})["days"]
+    assert [(row["date"], row["source"], row["requests"], row["failed"]) for row in days] == [
+        ("2026-11-15", "local", 1, 0),
+        ("2026-11-17", "local", 1, 1),
+        ("2026-11-17", "proxy", 2, None),
+    ]
 
 
 def test_health_and_readiness(client: Client, keeper: Bookkeeper) -> None:

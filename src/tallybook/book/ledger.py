@@ -39,15 +39,25 @@ class Closing:
     prev_chain: str
     closed_at: str
     chain: str = ""
+    unknown: str = "[]"
+
+    @property
+    def unknown_measures(self) -> tuple[str, ...]:
+        """The measures that the source could not know, whose 0 therefore means nothing."""
+        return _decode_names(self.unknown)
 
     def as_json(self) -> dict[str, Any]:
-        fields = {**asdict(self), "day": self.day.isoformat(), "fingerprint": msgspec.json.decode(self.fingerprint)}
+        decoded = {name: msgspec.json.decode(getattr(self, name)) for name in ("fingerprint", "unknown")}
+        fields = {**asdict(self), "day": self.day.isoformat(), **decoded}
         return {name: safe_integers(value) for name, value in fields.items()}
 
     def link(self) -> str:
-        """What `chain` must be: the hash of every other field, `prev_chain` among them."""
-        entry = {name: value for name, value in asdict(self).items() if name != "chain"}
+        """What `chain` must be: the hash of the other fields, `prev_chain` among them; `digest` covers `unknown`."""
+        entry = {name: value for name, value in asdict(self).items() if name not in ("chain", "unknown")}
         return chain_link({**entry, "day": self.day.isoformat()})
+
+
+_decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class UnreadableRow(BookError):
@@ -245,6 +255,7 @@ def _new_closing(seq: int, prev_chain: str, source: str, content: DayContent, di
         digest=digest,
         prev_chain=prev_chain,
         closed_at=format_instant(now),
+        unknown=_text(content.unknown),
     )
     return replace(closing, chain=closing.link())
 
@@ -342,6 +353,7 @@ def _parse_content(connection: sa.Connection, closing: Closing) -> tuple[DayCont
     if any(row._mapping[name] is not None for row in slices for name in others):  # noqa: SLF001
         raise UnreadableRow("a slice has a value for a dimension that the day was not sliced by")
     content = DayContent(
+        unknown=closing.unknown_measures,
         day=closing.day,
         dimensions=dimensions,
         totals=_measures(stat) if stat else (0,) * len(MEASURE_NAMES),

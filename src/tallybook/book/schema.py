@@ -50,6 +50,7 @@ closings = Table(
     Column("chain", HASH, nullable=False),
     Column("prev_chain", HASH, nullable=False),
     Column("closed_at", INSTANT, nullable=False),
+    Column("unknown", Text, nullable=False, server_default="[]"),
     UniqueConstraint("source", "day"),
 )
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from tallybook import __version__
+from tallybook.cli.attaching import attach, detach, sources
 from tallybook.cli.common import with_settings
 from tallybook.cli.days import backfill, close, reconcile, verify
 from tallybook.cli.logs import demo, import_, prune
@@ -32,7 +33,21 @@ def tallybook() -> None:
     """
 
 
-for command in (serve, import_, close, backfill, stats, status, verify, reconcile, prune, demo):
+for command in (
+    serve,
+    import_,
+    attach,
+    sources,
+    detach,
+    close,
+    backfill,
+    stats,
+    status,
+    verify,
+    reconcile,
+    prune,
+    demo,
+):
     tallybook.add_command(command)
 
 

@@ -117,5 +117,7 @@ def reconcile(first: str | None, last: str | None, as_json: bool) -> int:
     if as_json:
         print_json(answer)
     else:
-        tables.print_drift(out, answer["results"])
-    return 0
+        tables.print_drift(out, answer["results"], [failed["source"] for failed in answer["failed"]])
+    for failed in answer["failed"]:
+        click.echo(f"tallybook: {failed['source']}: {failed['reason']} Run it again when the source is back.", err=True)
+    return 1 if answer["failed"] else 0

@@ -11,7 +11,8 @@ from tallybook.cli.common import json_flag, out, perform, print_json, settings, 
 from tallybook.errors import UsageError
 
 
-def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def read_pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """The NAME=VALUE pairs of an option that may be given several times."""
     pairs = {}
     for value in values:
         name, separator, rest = value.partition("=")
@@ -29,7 +30,7 @@ def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[st
     "--map",
     "columns",
     multiple=True,
-    callback=_pairs,
+    callback=read_pairs,
     metavar="NAME=COLUMN",
     help="The file's column for a field of the record.",
 )
@@ -37,7 +38,7 @@ def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[st
     "--set",
     "constants",
     multiple=True,
-    callback=_pairs,
+    callback=read_pairs,
     metavar="NAME=VALUE",
     help="One value of a field for every record.",
 )

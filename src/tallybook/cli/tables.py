@@ -8,16 +8,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tallybook.cli.cells import (
+    UNKNOWN,
+    bar,
+    count_of,
+    dollars,
+    milliseconds,
+    name_of,
+    new_table,
+    number,
+    say,
+    share,
+    short,
+    shown_path,
+)
+
 Row = dict[str, Any]
-UNKNOWN = "[dim]\N{EN DASH}[/]"
 SHOWN_ROWS = 20
-BAR_WIDTH = 8
 STATE_STYLES = {"closed": "green", "zero": "cyan", "missing": "bold red", "open": "yellow", "before": "dim"}
 OUTCOME_STYLES = {
     "closed": "green",
@@ -29,114 +41,43 @@ OUTCOME_STYLES = {
 }
 
 
-def number(value: int | str | None) -> str:
-    """A whole number with thousands apart; numbers beyond 2^53 come as text."""
-    return UNKNOWN if value is None else f"{int(value):,}"
-
-
-def short(value: int | str | None) -> str:
-    """A whole number in at most six signs, for columns."""
-    if value is None:
-        return UNKNOWN
-    whole = int(value)
-    for limit, divisor, unit in _SCALES:
-        if abs(whole) < limit:
-            return f"{whole:,}" if divisor == 1 else f"{_three_digits(whole / divisor)}{unit}"
-    return f"{whole / 10**15:,.0f}P"
-
-
-_SCALES = (
-    (100_000, 1, ""),
-    (10**6 - 500, 10**3, "k"),
-    (10**9 - 5 * 10**5, 10**6, "M"),
-    (10**12 - 5 * 10**8, 10**9, "G"),
-    (10**15, 10**12, "T"),
-)
-
-
-def milliseconds(value: float | None) -> str:
-    if value is None:
-        return UNKNOWN
-    if value < 1_000:
-        return f"{value:.0f}ms"
-    return f"{_three_digits(value / 1_000)}s" if value < 999_500 else f"{value / 1_000:,.0f}s"
-
-
-def _three_digits(value: float) -> str:
-    """Three significant digits, zeros kept: 8.10, 42.0, 133."""
-    return f"{value:#.3g}".rstrip(".")
-
-
-def dollars(value: str | None) -> str:
-    if value is None:
-        return UNKNOWN
-    return "<$0.01" if 0 < float(value) < 0.005 else f"${float(value):,.2f}"
-
-
-def count_of(count: int, noun: str) -> str:
-    """A number with its noun, as in "1 record" and "2,000 records"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _say(console: Console, text: str) -> None:
-    """One line, however narrow the terminal: what is piped stays whole."""
-    console.print(text, soft_wrap=True)
-
-
-def shown_path(path: Path) -> str:
-    """The path as short as it can be typed from here."""
-    return escape(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
-
-
-def share(part: Any, whole: Any) -> str:
-    return UNKNOWN if not int(whole or 0) else f"{100 * int(part) / int(whole):.2f} %"
-
-
-def name_of(value: str | None) -> str:
-    """A model's, team's or key's name as plain text, cut where it would break the table."""
-    if value is None:
-        return UNKNOWN
-    clean = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in value)
-    return escape(clean if len(clean) <= 28 else f"{clean[:27]}…")
-
-
-def _bar(value: int, largest: int) -> Text:
-    eighths = round(BAR_WIDTH * 8 * value / largest) if largest else 0
-    full, rest = divmod(eighths, 8)
-    return Text("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else ""), style="blue")
-
-
-def _table(*columns: str, left: int = 1) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=0, show_edge=False)
-    for place, column in enumerate(columns):
-        table.add_column(
-            column, justify="left" if place < left or not column else "right", no_wrap=place > 0, overflow="ellipsis"
-        )
-    return table
-
-
 def print_stats(console: Console, answer: Row) -> None:
     """The period's figures, its days or rows, and the top models."""
     days = ", ".join(f"{count} {state}" for state, count in answer["days"].items() if count) or "no days"
-    _say(console, f"[bold]{answer['period']}[/]  {answer['from']} to {answer['to']} UTC  [dim]{days}[/]")
+    say(console, f"[bold]{answer['period']}[/]  {answer['from']} to {answer['to']} UTC  [dim]{days}[/]")
     console.print()
     console.print(_totals(answer["totals"]))
     console.print()
     if answer["days"]["missing"]:
-        _say(
+        say(
             console,
             f"[bold red]{answer['days']['missing']} closable days are missing[/]: `tallybook status` names them.",
         )
     if "by" in answer:
         console.print(_by_table(answer["by"]))
         _print_rest(console, answer["by"]["rows"], answer["by"]["dimension"])
+        _print_unknown(console, answer)
         return
     console.print(_series_table(answer["series"]))
-    if any(not answer["totals"][name] for name in ("status_count", "latency_count", "priced_requests")):
-        _say(console, "[dim]\N{EN DASH} is unknown, not zero[/]")
+    _print_unknown(console, answer)
     if answer["top_models"]:
         console.print()
         console.print(_top_table(answer["top_models"], answer["totals"]))
+
+
+def _print_unknown(console: Console, answer: Row) -> None:
+    """What a dash means, and which source does not know it."""
+    shown = {name: answer["unknown"][name] for name in SHOWN_MEASURES if name in answer["unknown"]}
+    if shown:
+        told = "; ".join(
+            f"{name.replace('_sum_ms', '')} of {', '.join(map(name_of, who))}" for name, who in shown.items()
+        )
+        say(console, f"[dim]\N{EN DASH} is unknown, not zero: {told}[/]")
+    for name, reason in answer.get("unreachable", {}).items():
+        say(console, f"[yellow]Today without {escape(name)}[/]: {escape(reason)}")
+
+
+SHOWN_MEASURES = ("failed", "tokens_in", "tokens_out", "cost_usd", "latency_sum_ms")
 
 
 def _totals(totals: Row) -> Table:
@@ -144,7 +85,7 @@ def _totals(totals: Row) -> Table:
     known = totals["status_count"]
     figures = (
         ("requests", number(totals["requests"])),
-        ("success", share(totals["success"], known)),
+        ("success", UNKNOWN if totals["failed"] is None else share(totals["success"], known)),
         ("tokens in", short(_known(totals, "tokens_in"))),
         ("tokens out", short(_known(totals, "tokens_out"))),
         ("cost", dollars(totals["cost_usd"])),
@@ -184,36 +125,36 @@ def _shown_figures(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
 
 def _series_table(series: Sequence[Row]) -> Table:
     figures = _shown_figures([row for row in series if row["requests"]])
-    table = _table("day", "state", "", *figures, left=3)
+    table = new_table("day", "state", "", *figures, left=3)
     largest = max((int(row["requests"]) for row in series), default=0)
     for row in series:
         state = Text(row["state"], style=STATE_STYLES[row["state"]])
         cells = [figure(row) for figure in figures.values()] if row["requests"] else [""] * len(figures)
-        table.add_row(row["date"], state, _bar(int(row["requests"]), largest), *cells)
+        table.add_row(row["date"], state, bar(int(row["requests"]), largest), *cells)
     return table
 
 
 def _by_table(by: Row) -> Table:
     rows = by["rows"][:SHOWN_ROWS]
     figures = _shown_figures(rows)
-    table = _table(by["dimension"], "", *figures, left=2)
+    table = new_table(by["dimension"], "", *figures, left=2)
     largest = max((int(row["requests"]) for row in rows), default=0)
     for row in rows:
         table.add_row(
-            name_of(row["value"]), _bar(int(row["requests"]), largest), *(figure(row) for figure in figures.values())
+            name_of(row["value"]), bar(int(row["requests"]), largest), *(figure(row) for figure in figures.values())
         )
     return table
 
 
 def _print_rest(console: Console, rows: Sequence[Row], dimension: str) -> None:
     if len(rows) > SHOWN_ROWS:
-        _say(console, f"[dim]and {len(rows) - SHOWN_ROWS} more; --json and --csv have them all[/]")
+        say(console, f"[dim]and {len(rows) - SHOWN_ROWS} more; --json and --csv have them all[/]")
     if not rows:
-        _say(console, f"[dim]No requests, so nothing by {dimension}.[/]")
+        say(console, f"[dim]No requests, so nothing by {dimension}.[/]")
 
 
 def _top_table(models: Sequence[Row], totals: Row) -> Table:
-    table = _table("top models", "requests", "share", "tokens")
+    table = new_table("top models", "requests", "share", "tokens")
     for top in models:
         table.add_row(
             name_of(top["model"]),
@@ -243,29 +184,33 @@ def _cell(value: Any) -> Any:
 def print_status(console: Console, answer: Row) -> None:
     """Each source and how it stands."""
     if not answer["sources"]:
-        _say(
+        say(
             console,
             "No records yet. Send some to POST /v1/log-records, `tallybook import` a file, or try `tallybook demo`.",
         )
         return
     for source in answer["sources"]:
         label = "  [magenta]synthetic demo traffic[/]" if source["synthetic"] else ""
-        _say(console, f"[bold]{escape(source['source'])}[/]{label}")
+        say(console, f"[bold]{escape(source['source'])}[/]{label}")
         grid = Table.grid(padding=(0, 2))
         for name, value in _status_rows(source):
             grid.add_row(f"  [dim]{name}[/]", value)
         console.print(grid)
-    _say(console, f"[dim]{answer['closings']} closings in the book[/]")
+    say(console, f"[dim]{answer['closings']} closings in the book[/]")
 
 
 def _status_rows(source: Row) -> list[tuple[str, str]]:
-    drift = ", ".join(f"{entry['day']} {entry['requests']:+,}" for entry in source["drift"][:5])
+    drift = ", ".join(f"{entry['day']} {entry['requests']:+,}" for entry in (source["drift"] or [])[:5])
     return [
         ("first day", source["first_day"] or "none"),
         ("closed through", source["closed_through"] or "[yellow]nothing yet[/]"),
         ("days", f"{source['days_closed']} closed, {source['days_zero']} zero"),
         ("missing", f"[bold red]{_days(source['missing'])}[/]" if source["missing"] else "none"),
-        ("drift", f"[yellow]{drift} requests since closing[/]" if drift else "none"),
+        *((f"failed {entry['day']}", f"[bold red]{escape(entry['reason'])}[/]") for entry in source["failed"][:3]),
+        (
+            "drift",
+            f"[yellow]{drift} requests since closing[/]" if drift else UNKNOWN if source["drift"] is None else "none",
+        ),
         ("records in logs", number(source["records_in_logs"])),
         ("safe to prune", f"before {source['safe_to_prune_before']}" if source["safe_to_prune_before"] else "nothing"),
     ]
@@ -294,7 +239,7 @@ class ResultPrinter:
         detail = escape(result.get("reason") or "")
         if result["digest"]:
             detail = f"{result['requests']:>12,} requests  [dim]{result['digest'][:12]}[/]"
-        _say(
+        say(
             self._console,
             f"{result['day']}  {escape(result['source'])}  [{OUTCOME_STYLES[outcome]}]{outcome:8}[/] {detail}",
         )
@@ -302,44 +247,44 @@ class ResultPrinter:
     def close(self) -> None:
         """Says what was only counted, and what to do where there was nothing."""
         if not self._counts:
-            _say(self._console, "No source has a record yet, so there is nothing to close.")
+            say(self._console, "No source has a record yet, so there is nothing to close.")
         if sum(self._counts.values()) > 1:
             listed = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items())
-            _say(self._console, f"[dim]{listed}[/]")
+            say(self._console, f"[dim]{listed}[/]")
 
 
 def print_imported(console: Console, result: Row) -> None:
     """One line a file, and what its records do not tell."""
     name = shown_path(Path(result["file"]))
     if result["already"]:
-        _say(console, f"{name}: [dim]imported before; nothing added[/]")
+        say(console, f"{name}: [dim]imported before; nothing added[/]")
         return
     extra = "".join(f", {result[what]:,} {what}" for what in ("duplicates", "skipped") if result[what])
-    _say(console, f"{name}: [green]{count_of(result['accepted'], 'record')}[/]{extra}")
+    say(console, f"{name}: [green]{count_of(result['accepted'], 'record')}[/]{extra}")
     if result["unknown"]:
-        _say(console, f"  [yellow]unknown in this file[/]: {', '.join(result['unknown'])}")
+        say(console, f"  [yellow]unknown in this file[/]: {', '.join(result['unknown'])}")
 
 
 def print_pruned(console: Console, answer: Row) -> None:
     """What was deleted, and what was kept and why."""
-    _say(
+    say(
         console,
         f"Deleted {count_of(answer['deleted_records'], 'record')} "
         f"of {count_of(len(answer['deleted_days']), 'closed day')}; the statistics stay.",
     )
     for kept in answer["kept"]:
-        _say(console, f"  [yellow]kept[/] {kept['day']}: {kept['reason']}")
+        say(console, f"  [yellow]kept[/] {kept['day']}: {kept['reason']}")
 
 
 def print_demo(console: Console, answer: Row, home: Path) -> None:
     """What the demo brought, and where to look."""
     outcomes = [result["outcome"] for result in answer["results"]]
-    _say(
+    say(
         console,
         f"{answer['records']:,} records of [magenta]synthetic demo traffic[/] stored; "
         f"{outcomes.count('closed')} days closed, {outcomes.count('zero')} zero.",
     )
-    _say(
+    say(
         console,
         f"[dim]Next: `tallybook --home {shown_path(home)} stats last30d`, then `status`, `verify` or `serve`.[/]",
     )
@@ -349,27 +294,28 @@ def print_verdict(console: Console, answer: Row, home: Path) -> None:
     """The verdict, what it rests on, and each fault."""
     style = "green" if answer["verdict"] == "intact" else "bold red"
     anchored = "anchored" if answer["anchored"] else "consistent, NOT anchored"
-    _say(console, f"[{style}]{answer['verdict']}[/]  {answer['closings']:,} closings, {anchored}")
+    say(console, f"[{style}]{answer['verdict']}[/]  {answer['closings']:,} closings, {anchored}")
     if answer["head"]:
-        _say(console, f"head  {answer['head']}")
+        say(console, f"head  {answer['head']}")
     for fault in answer["faults"][:SHOWN_ROWS]:
         where = " ".join(str(fault[part]) for part in ("source", "day") if fault[part]) or f"closing {fault['seq']}"
-        _say(console, f"  [red]{escape(where)}[/]  {fault['table']}: {escape(fault['fault'])}")
+        say(console, f"  [red]{escape(where)}[/]  {fault['table']}: {escape(fault['fault'])}")
     if len(answer["faults"]) > SHOWN_ROWS:
-        _say(console, f"  and {len(answer['faults']) - SHOWN_ROWS} more; --json has them all")
+        say(console, f"  and {len(answer['faults']) - SHOWN_ROWS} more; --json has them all")
     if not answer["anchored"] and answer["closings"]:
-        _say(
+        say(
             console,
             f"[dim]To anchor it: --anchor {shown_path(home / 'anchors.log')}, or better a copy kept elsewhere.[/]",
         )
 
 
-def print_drift(console: Console, drifts: Sequence[Row]) -> None:
-    """Each day that its source tells differently now."""
+def print_drift(console: Console, drifts: Sequence[Row], silent: Sequence[str] = ()) -> None:
+    """Each day that its source tells differently now; nothing is said of sources that are silent."""
     if not drifts:
-        _say(console, "Every closed day is as its source tells it.")
+        others = " of the other sources" if silent else ""
+        say(console, f"Every closed day{others} is as its source tells it.")
         return
-    table = _table("day", "source", "state", "change", left=4)
+    table = new_table("day", "source", "state", "change", left=4)
     for drift in drifts:
         change = (
             ", ".join(f"{name} {int(value):+,}" for name, value in drift["change"].items())

@@ -15,17 +15,13 @@ import pyarrow as pa
 from tallybook.content import DayContent
 from tallybook.days import EPOCH, ONE_DAY, midnight
 from tallybook.errors import LogsBusy, LogsError, UsageError, first_line, raise_interrupted
+from tallybook.offline import OFFLINE
 from tallybook.records import STORED_FIELDS, TEXT_FIELDS, StoredRow
 from tallybook.source import Slicing, Source
 
 LOCAL = "local"
 SUPPORTED_LOGS = ("duckdb:///FILE",)
 FORMAT = 1
-DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
-"""All that we use is built in; nothing is to be downloaded while running."""
 DAY_US = 86_400_000_000
 
 COLUMN_TYPES = {
@@ -108,6 +104,7 @@ class LogStore:
     """The open log database, and as such the source named `local`. Thread-safe: writers take turns, readers do not."""
 
     name = LOCAL
+    days_per_read = 366
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -125,7 +122,7 @@ class LogStore:
         with logs_errors():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                connection = duckdb.connect(path, config=DUCKDB_CONFIG)
+                connection = duckdb.connect(path, config=OFFLINE)
             except OSError as error:
                 raise LogsError(
                     f"The logs at {path} cannot be opened: {error.strerror}.", "Name others with --logs."
@@ -195,6 +192,9 @@ class LogStore:
             first_day = first.date() if first else None
             self._first_day = (current, first_day)
         return first_day
+
+    def known_first_day(self) -> date | None:
+        return self.first_day()
 
     def has_records(self) -> bool:
         """Whether there is any record; always asked of the file, so that it also tells whether the file answers."""

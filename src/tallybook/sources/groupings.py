@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tallybook.aggregate import NO_LATENCY
 from tallybook.content import NO_BUCKETS, DayBuckets, Key, Slice
 from tallybook.errors import CloseFailed
 from tallybook.histogram import BUCKETS
 from tallybook.measures import MEASURE_NAMES
+from tallybook.records import keep_name
+from tallybook.shape import NO_LATENCY
 
 Integers = npt.NDArray[np.int64]
 BUCKET_COLUMNS = {
@@ -52,6 +53,23 @@ def _within_64_bits() -> Iterator[None]:
         raise CloseFailed("A total is beyond 64 bits.", "Look for absurd values in the source.") from error
 
 
+def _tidy(rows: pa.Table, names: Sequence[str], sums: Sequence[str]) -> pa.Table:
+    """The rows with names as they may be kept, those that are alike by then added up."""
+    changed = False
+    for name in names:
+        encoded = rows[name].combine_chunks().dictionary_encode()
+        raw = encoded.dictionary.to_pylist()
+        kept = [keep_name(name, value) for value in raw]
+        if kept != raw:
+            column = pa.array(kept, pa.string()).take(encoded.indices)
+            rows, changed = rows.set_column(rows.column_names.index(name), name, column), True
+    if not changed:
+        return rows
+    keys = [name for name in rows.column_names if name not in sums]
+    grouped = rows.group_by(keys).aggregate([(name, "sum") for name in sums])
+    return grouped.select([*keys, *(f"{name}_sum" for name in sums)]).rename_columns([*keys, *sums])
+
+
 class SliceTable:
     """Rows of day ordinal, dimension values and measures, in any order."""
 
@@ -59,6 +77,7 @@ class SliceTable:
         columns = slice_columns(dimensions)
         with _within_64_bits():
             table = rows.rename_columns(list(columns)).cast(pa.schema(columns))
+        table = _tidy(table, dimensions, MEASURE_NAMES)
         order = np.argsort(table["day"].to_numpy(), kind="stable")
         self._rows = table.take(pa.array(order))
         self._days: Integers = self._rows["day"].to_numpy()
@@ -85,6 +104,7 @@ class BucketTable:
 
     def __init__(self, rows: pa.Table) -> None:
         table = rows.rename_columns(list(BUCKET_COLUMNS)).cast(pa.schema(BUCKET_COLUMNS))
+        table = _tidy(table, ("provider", "model"), ("records",))
         providers, provider = _encode(table["provider"])
         models, model = _encode(table["model"])
         days, buckets = (table[name].to_numpy() for name in ("day", "bucket"))

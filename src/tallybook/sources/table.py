@@ -1,44 +1,59 @@
-"""A source that is a table of log records in some engine."""
+"""A source that is a relation in some engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, datetime
 
-from tallybook.aggregate import RecordTable
 from tallybook.content import DayContent, build_content
-from tallybook.days import EPOCH
+from tallybook.days import day_of
+from tallybook.records import EARLIEST
 from tallybook.source import Slicing
-from tallybook.sources.readers import Reader
-
-_DAY_OF_VALUE: dict[str, Callable[[Any], date]] = {
-    "timestamp": lambda value: value.date(),
-    "text": lambda value: date.fromisoformat(value[:10]),
-    "epoch_s": lambda value: (EPOCH + timedelta(seconds=value)).date(),
-    "epoch_ms": lambda value: (EPOCH + timedelta(milliseconds=value)).date(),
-    "epoch_us": lambda value: (EPOCH + timedelta(microseconds=value)).date(),
-}
+from tallybook.sources.engines.engine import Engine
+from tallybook.sources.instants import read_instant
+from tallybook.sources.relation import Relation
 
 
 @dataclass(frozen=True)
 class TableSource:
-    """Log records in one table, read where they lie."""
+    """Log records of one relation, read where they lie."""
 
     name: str
-    table: RecordTable
-    reader: Reader
+    relation: Relation
+    engine: Engine
+
+    @property
+    def days_per_read(self) -> int:
+        return self.engine.days_per_read
+
+    def first_instant(self) -> datetime | None:
+        """When the earliest record was created; records of before 2000 have no clock and do not count."""
+        return self._instant("ASC")
+
+    def last_instant(self) -> datetime | None:
+        """When the latest record was created."""
+        return self._instant("DESC")
+
+    def _instant(self, order: str) -> datetime | None:
+        rows = self.engine.rows(self.relation.select_time(self.engine.dialect, order, EARLIEST))
+        return read_instant(self.relation.time, rows[0][0]) if rows else None
 
     def first_day(self) -> date | None:
-        value = self.reader.scalar(f'SELECT MIN(created_at) FROM "{self.table.name}"')  # noqa: S608 - our own table's name
-        return None if value is None else _DAY_OF_VALUE[self.table.time](value)
+        first = self.first_instant()
+        return day_of(first) if first else None
+
+    def known_first_day(self) -> date | None:
+        return self.first_day()
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
-        groupings = self.reader.groupings(self.table, slicing.dimensions, days)
+        relation = self.relation.cut_down(slicing.dimensions)
+        groupings = self.engine.groupings(relation, slicing.dimensions, days)
         for index, day in enumerate(days):
             slices, buckets = groupings.slices.day(index), groupings.buckets.day(index)
-            yield build_content(day, slicing.dimensions, slices, buckets, slicing.max_slices_per_day)
+            yield build_content(
+                day, slicing.dimensions, slices, buckets, slicing.max_slices_per_day, self.relation.unknown
+            )
 
     def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None

@@ -18,6 +18,7 @@ from tallybook.bookkeeper import Bookkeeper
 from tallybook.home import RunningServer, announced
 from tallybook.web.errors import EXCEPTION_HANDLERS
 from tallybook.web.handlers import HANDLERS, check_request
+from tallybook.web.metrics import get_metrics
 from tallybook.web.operations import post_operation
 from tallybook.web.scheduler import Scheduler
 from tallybook.web.welcome import get_welcome
@@ -42,7 +43,7 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
                 await sync_to_thread(keeper.close_all)
 
     return Litestar(
-        route_handlers=[get_welcome, *HANDLERS, post_operation],
+        route_handlers=[get_welcome, *HANDLERS, get_metrics, post_operation],
         lifespan=[lifespan],
         dependencies={
             "keeper": _always(keeper),

@@ -1,0 +1,120 @@
+"""DuckDB: our own log database, a file of somebody else's, and files of records."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tallybook import aggregate
+from tallybook.errors import SourceDown
+from tallybook.offline import OFFLINE
+from tallybook.sources.engines.engine import (
+    COLUMNAR_DAYS,
+    ReadsAnyWindow,
+    check_file,
+    connecting,
+    engine_errors,
+    first_known,
+)
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
+from tallybook.sources.relation import Relation, Window, window_of
+
+KINDS = {
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"), "int"),
+    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), "int"),
+    **dict.fromkeys(("FLOAT", "DOUBLE", "DECIMAL"), "float"),
+    "VARCHAR": "text",
+    "BOOLEAN": "bool",
+    "TIMESTAMP": "naive",
+    "TIMESTAMP WITH TIME ZONE": "zoned",
+    "JSON": "json",
+}
+Connect = Callable[[], duckdb.DuckDBPyConnection]
+
+
+@dataclass(frozen=True)
+class DuckDB(ReadsAnyWindow):
+    """Log records in a DuckDB; `connect` gives a connection of the caller's own."""
+
+    connect: Connect
+    title: str = "DuckDB"
+    dialect: str = "duckdb"
+    days_per_read: int = COLUMNAR_DAYS
+
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
+        with self._session() as connection:
+            return group_in(connection, relation, dimensions, days)
+
+    def describe(self, origin: str) -> dict[str, str]:
+        rows = self.rows(f"DESCRIBE SELECT * FROM {origin}")
+        return {name: first_known(KINDS, kind) for name, kind, *_ in rows}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._session() as connection:
+            columns = [column.to_pylist() for column in connection.query(sql).to_arrow_table().columns]
+            return list(zip(*columns, strict=True))
+
+    @contextmanager
+    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with connecting("DuckDB", duckdb.IOException, duckdb.ConnectionException):
+            connection = self.connect()
+        with engine_errors("DuckDB", duckdb.Error), connection:
+            connection.execute("BEGIN TRANSACTION")
+            yield connection
+            connection.execute("COMMIT")
+
+
+_NO_WRITER = "A DuckDB file can be read only while nobody has it open to write: have it closed, or copy it."
+
+
+def read_only(path: Path) -> Connect:
+    """Opens a DuckDB file of somebody else's, to read only."""
+
+    def connect() -> duckdb.DuckDBPyConnection:
+        check_file(path)
+        try:
+            connection = duckdb.connect(path, read_only=True, config=OFFLINE)
+        except duckdb.IOException as error:
+            if "lock" in str(error):
+                raise SourceDown(f"Another process holds {path}.", _NO_WRITER) from error
+            raise
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
+
+    return connect
+
+
+def in_memory() -> duckdb.DuckDBPyConnection:
+    """A DuckDB of our own, for files of records."""
+    connection = duckdb.connect(config=OFFLINE)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+@contextmanager
+def desk(memory_limit: str = "512MB") -> Iterator[duckdb.DuckDBPyConnection]:
+    """A private DuckDB in memory, on which rows of other engines are grouped; it spills to a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder, in_memory() as connection:
+        connection.execute(f"SET memory_limit = '{memory_limit}'")
+        connection.execute(f"SET temp_directory = '{folder}'")
+        connection.execute("SET preserve_insertion_order = false")
+        yield connection
+
+
+def group_in(
+    connection: duckdb.DuckDBPyConnection, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]
+) -> Groupings:
+    """Runs both statements of the aggregate on the connection."""
+    window: Window = window_of(days)
+    by_bucket, by_slice = aggregate.compile_for(
+        relation.shape, relation.select("duckdb", window), dimensions, relation.midnights("duckdb", days), "duckdb"
+    )
+    buckets = BucketTable(connection.sql(by_bucket).to_arrow_table())
+    return Groupings(buckets, SliceTable(connection.sql(by_slice).to_arrow_table(), dimensions))

@@ -1,0 +1,147 @@
+"""PostgreSQL: groups where the logs are, in a read-only session of our own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from tallybook import aggregate
+from tallybook.sources.engines.engine import (
+    CONNECT_TIMEOUT_S,
+    STATEMENT_TIMEOUT_S,
+    connecting,
+    engine_errors,
+)
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
+from tallybook.sources.relation import Relation, Window, window_of
+
+FETCH_ROWS = 10_000
+OPTIONS = {
+    "default_transaction_read_only": "on",
+    "TimeZone": "UTC",
+    "work_mem": "64MB",
+    "enable_sort": "off",
+    "parallel_tuple_cost": "0",
+    "jit": "off",
+}
+"""The planner overrates the number of groups and would sort millions of rows to disk; hashing takes a quarter."""
+
+_KINDS = {
+    **dict.fromkeys(("smallint", "integer", "bigint"), "int"),
+    **dict.fromkeys(("real", "double precision", "numeric"), "float"),
+    **dict.fromkeys(("text", "character varying", "character"), "text"),
+    **dict.fromkeys(("json", "jsonb"), "json"),
+    "boolean": "bool",
+    "timestamp without time zone": "naive",
+    "timestamp with time zone": "zoned",
+}
+
+
+@dataclass(frozen=True)
+class PostgreSQL:
+    """Log records in a PostgreSQL."""
+
+    url: str
+    timeout_s: int = STATEMENT_TIMEOUT_S
+    title: str = "PostgreSQL"
+    dialect: str = "postgres"
+    days_per_read: int = 31
+
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
+        by_bucket, by_slice = aggregate.compile_for(
+            relation.shape,
+            relation.select(self.dialect, window_of(days)),
+            dimensions,
+            relation.midnights(self.dialect, days),
+            self.dialect,
+        )
+        with self._session() as connection, connection.cursor() as cursor:
+            version = connection.info.server_version
+            buckets = BucketTable.of(cursor.stream(for_server(by_bucket, version).encode(), size=FETCH_ROWS))
+            slices = SliceTable.of(cursor.stream(for_server(by_slice, version).encode(), size=FETCH_ROWS), dimensions)
+        return Groupings(buckets, slices)
+
+    def describe(self, origin: str) -> dict[str, str]:
+        """Prepared, as in `rows`, since only then is nothing but a single statement taken."""
+        with self._session() as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {origin} AS t LIMIT 0".encode(), prepare=True)
+            columns = cursor.description or []
+            return {column.name: _KINDS.get(_type_name(connection, column.type_code), "other") for column in columns}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._session() as connection:
+            return connection.execute(sql.encode(), prepare=True).fetchall()
+
+    def scans_all(self, relation: Relation, window: Window) -> bool:
+        """Asks for the plan with scans of the whole table discouraged: a small table's real plan would say nothing.
+
+        A table that is parted by time needs no index. An index that begins with a column of no condition is no help.
+        """
+        with self._session() as connection:
+            ((parted_by,),) = connection.execute(_PARTED_BY, [relation.origin]).fetchall()
+            if _names(parted_by or "", relation.time_column):
+                return False
+            connection.execute("SET LOCAL enable_seqscan = off")
+            statement = f"EXPLAIN (FORMAT JSON) {relation.select_columns(self.dialect, window)}"
+            ((plan,),) = connection.execute(statement.encode()).fetchall()
+            helpful = [
+                condition
+                for index, condition in _index_conditions(plan)
+                for (first,) in connection.execute(_FIRST_COLUMN, [index])
+                if _names(condition, first)
+            ]
+        return not any(_names(condition, relation.time_column) for condition in helpful)
+
+    @contextmanager
+    def _session(self) -> Iterator[psycopg.Connection[Any]]:
+        settings = {**OPTIONS, "statement_timeout": f"{self.timeout_s}s"}
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        with connecting("PostgreSQL", psycopg.Error):
+            connection = psycopg.connect(
+                self.url, options=options, connect_timeout=CONNECT_TIMEOUT_S, application_name="tallybook"
+            )
+        with engine_errors("PostgreSQL", psycopg.Error), connection:
+            connection.read_only = True
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            yield connection
+
+
+_ASKS_FOR_JSON = re.compile(r"pg_input_is_valid\((CAST\(.+? AS TEXT\)), 'jsonb'\)")
+
+
+def for_server(statement: str, version: int) -> str:
+    """The statement as a server of that version can read it: before 16 what stands in braces is taken for JSON."""
+    return statement if version >= 160_000 else _ASKS_FOR_JSON.sub(r"\1 LIKE '{%}'", statement)
+
+
+def _type_name(connection: psycopg.Connection[Any], oid: int) -> str:
+    (row,) = connection.execute("SELECT format_type(%s, NULL)", [oid]).fetchall()
+    return str(row[0])
+
+
+_PARTED_BY = "SELECT pg_get_partkeydef(to_regclass(%s))"
+_FIRST_COLUMN = """
+    SELECT attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum = 1 WHERE relname = %s
+"""
+
+
+def _names(sql: str, column: str) -> bool:
+    return re.search(rf"\b{re.escape(column)}\b", sql) is not None
+
+
+def _index_conditions(plan: Any) -> Iterator[tuple[str, str]]:
+    """Every condition that some step of the plan looks up in an index, with the index."""
+    if isinstance(plan, list):
+        for step in plan:
+            yield from _index_conditions(step)
+    if isinstance(plan, dict):
+        if "Index Cond" in plan:
+            yield plan["Index Name"], plan["Index Cond"]
+        for inner in plan.values():
+            yield from _index_conditions(inner)

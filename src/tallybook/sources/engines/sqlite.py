@@ -1,0 +1,180 @@
+"""SQLite: hands rows over, since it sorts to group.
+
+Handing the selected columns over as Arrow to a DuckDB in this process takes less than half the time of grouping in
+SQLite. Where an index keeps each to its own part of the window, several connections read at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_sqlite.dbapi
+import duckdb
+
+from tallybook.sources.engines.duck import desk, group_in
+from tallybook.sources.engines.engine import check_file, connecting, engine_errors
+from tallybook.sources.groupings import Groupings
+from tallybook.sources.relation import Relation, Window, window_of
+
+SAMPLE_ROWS = 200
+READERS = min(4, os.cpu_count() or 1)
+STEADY_TRIES = 20
+HANDED_OVER = "handed_over"
+_BATCHED = {"adbc.sqlite.query.batch_rows": "65536"}
+_WITNESS = {"int": "0", "float": "0.0"}
+_NO_TEXT = "''"
+_DUCKDB_TYPES = {"int": "BIGINT", "float": "DOUBLE"}
+"""By kind; every other one is text."""
+_KIND_OF_VALUE = {"integer": "int", "real": "float", "text": "text"}
+
+
+@dataclass(frozen=True)
+class SQLite:
+    """Log records in a SQLite file, opened to read only."""
+
+    path: Path
+    title: str = "SQLite"
+    dialect: str = "sqlite"
+    days_per_read: int = 31
+
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
+        window = window_of(days)
+        split = relation.time != "text" and not self.scans_all(relation, window)
+        with desk() as connection, engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error, duckdb.Error):
+            columns = ", ".join(f'"{name}" {_DUCKDB_TYPES.get(kind, "VARCHAR")}' for name, kind in relation.columns)
+            connection.execute(f"CREATE TABLE {HANDED_OVER} ({columns})")
+            with self._same_snapshot(READERS if split else 1) as sources:
+                _hand_over(sources, connection, relation, _parts(window, len(sources)))
+            return group_in(connection, relation.at_hand(HANDED_OVER), dimensions, days)
+
+    def describe(self, origin: str) -> dict[str, str]:
+        with self._look() as connection:
+            names = [column[0] for column in connection.execute(f"SELECT * FROM {origin} LIMIT 0").description]
+            types = ", ".join(f'typeof("{name}")' for name in names)
+            sample = connection.execute(f"SELECT {types} FROM {origin} LIMIT {SAMPLE_ROWS}").fetchall()
+            declared = _declared_types(connection, origin)
+        found = {name: _kind({row[place] for row in sample}) for place, name in enumerate(names)}
+        return {name: kind or _kind_of_type(declared.get(name, "")) for name, kind in found.items()}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._look() as connection:
+            return connection.execute(sql).fetchall()
+
+    def scans_all(self, relation: Relation, window: Window) -> bool:
+        plan = self.rows(f"EXPLAIN QUERY PLAN {relation.select_columns(self.dialect, window)}")
+        return not any(f"({relation.time_column}>" in detail or "(rowid>" in detail for *_, detail in plan)
+
+    @contextmanager
+    def _look(self) -> Iterator[sqlite3.Connection]:
+        check_file(self.path)
+        with connecting("SQLite", sqlite3.OperationalError):
+            connection = sqlite3.connect(self._uri, uri=True)
+        try:
+            with engine_errors("SQLite", sqlite3.Error):
+                yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _same_snapshot(self, count: int) -> Iterator[list[Any]]:
+        """Connections that all see the file at the same moment; one alone where others write too often for more.
+
+        Each has begun to read, and a watcher that has not tells whether anyone has committed meanwhile.
+        """
+        with self._look() as watcher:
+            for _ in range(STEADY_TRIES):
+                with ExitStack() as stack:
+                    before = _version(watcher)
+                    sources = [stack.enter_context(self._begun()) for _ in range(count)]
+                    if count == 1 or _version(watcher) == before:
+                        yield sources
+                        return
+            with self._begun() as source:
+                yield [source]
+
+    @contextmanager
+    def _begun(self) -> Iterator[Any]:
+        with connecting("SQLite", adbc_driver_sqlite.dbapi.Error):
+            connection = adbc_driver_sqlite.dbapi.connect(self._uri)
+        with connection:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT COUNT(*) FROM sqlite_master")
+                cursor.fetchall()
+            yield connection
+
+    @property
+    def _uri(self) -> str:
+        return f"{self.path.absolute().as_uri()}?mode=ro"
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchall()[0][0])
+
+
+def _parts(window: Window, count: int) -> list[Window]:
+    start, end = window
+    seconds = (end - start) // count
+    cuts = [*(start + place * seconds for place in range(count)), end]
+    return list(pairwise(cuts))
+
+
+def _hand_over(
+    sources: Sequence[Any], connection: duckdb.DuckDBPyConnection, relation: Relation, parts: Sequence[Window]
+) -> None:
+    stop = threading.Event()
+
+    def read(source: Any, part: Window) -> None:
+        with connection.cursor() as target, source.cursor(adbc_stmt_kwargs=_BATCHED) as cursor:
+            cursor.execute(_with_witness(relation, relation.select_columns("sqlite", part)))
+            batches = cursor.fetch_record_batch()  # noqa: F841 - DuckDB finds it by its name in the statement
+            if not stop.is_set():
+                columns = ", ".join(f'"{name}"' for name, _ in relation.columns)
+                target.execute(f"INSERT INTO {HANDED_OVER} SELECT {columns} FROM batches WHERE NOT witness")
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        for reading in [pool.submit(read, source, part) for source, part in zip(sources, parts, strict=True)]:
+            reading.result()
+
+
+def _with_witness(relation: Relation, selected: str) -> str:
+    """The statement with a first row that has a value in each column.
+
+    SQLite has no column types and the driver takes them from the first rows: a column that is null there and text
+    later would be read wrongly.
+    """
+    values = ", ".join(f'{_WITNESS.get(kind, _NO_TEXT)} AS "{name}"' for name, kind in relation.columns)
+    return f"SELECT {values}, 1 AS witness UNION ALL SELECT *, 0 FROM ({selected})"
+
+
+def _kind(types: set[str]) -> str | None:
+    """The kind of a column from its values; None where all are null."""
+    known = {_KIND_OF_VALUE.get(name, "other") for name in types - {"null"}}
+    if known == {"int", "float"}:
+        return "float"
+    if not known:
+        return None
+    return known.pop() if len(known) == 1 else "text"
+
+
+def _declared_types(connection: sqlite3.Connection, origin: str) -> dict[str, str]:
+    """The columns' types as the table declares them; values need not heed them, so they only tell what to expect."""
+    if origin.startswith("("):
+        return {}
+    _, _, table = origin.rpartition(".")
+    return {name: kind for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def _kind_of_type(declared: str) -> str:
+    """What SQLite itself makes of a declared type: `BIGINT` holds INT, `VARCHAR(64)` CHAR."""
+    parts = {"INT": "int", "CHAR": "text", "TEXT": "text", "REAL": "float", "FLOA": "float", "DOUB": "float"}
+    return next((kind for part, kind in parts.items() if part in declared.upper()), "unknown")

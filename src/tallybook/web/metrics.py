@@ -1,0 +1,66 @@
+"""`GET /metrics`: how the books stand, in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from tallybook.bookkeeper import Bookkeeper
+from tallybook.days import ONE_DAY, midnight
+from tallybook.standing import Standing
+
+MAX_REASON = 200
+
+
+class _Standings:
+    """The metrics of one scrape; sources are not asked anything for it."""
+
+    def __init__(self, closings: int, standings: list[Standing]) -> None:
+        self._closings = closings
+        self._standings = standings
+
+    def collect(self) -> Iterator[Metric]:
+        closings = CounterMetricFamily("tallybook_closings", "Closings in the book.")
+        closings.add_metric([], self._closings)
+        yield closings
+        yield self._gauge("missing_days", "Closable days that are not closed.", lambda each: len(each.missing))
+        yield self._gauge("failed_days", "Missing days that could not be closed.", lambda each: len(each.failed))
+        yield self._gauge(
+            "closed_through_timestamp_seconds",
+            "End of the last day up to which every day is closed.",
+            lambda each: _end_of(each.closed_through),
+        )
+        yield self._failures()
+
+    def _gauge(self, name: str, what: str, value: Callable[[Standing], float | None]) -> Metric:
+        family = GaugeMetricFamily(f"tallybook_{name}", what, labels=["source"])
+        for standing in self._standings:
+            if (number := value(standing)) is not None:
+                family.add_metric([standing.source], number)
+        return family
+
+    def _failures(self) -> Metric:
+        family = GaugeMetricFamily(
+            "tallybook_failure", "Why the latest missing day could not be closed.", labels=["source", "day", "reason"]
+        )
+        for standing in self._standings:
+            for day in sorted(standing.failed)[-1:]:
+                family.add_metric([standing.source, day.isoformat(), standing.failed[day][:MAX_REASON]], 1)
+        return family
+
+
+def _end_of(day: date | None) -> float | None:
+    return midnight(day + ONE_DAY).timestamp() if day else None
+
+
+@get("/metrics", sync_to_thread=True, include_in_schema=False)
+def get_metrics(keeper: NamedDependency[Bookkeeper]) -> Response[bytes]:
+    """How the books stand, for Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(_Standings(keeper.book.last_seq(), keeper.standings()))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

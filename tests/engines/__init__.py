@@ -1,0 +1,1 @@
+"""Engines: the same figures from each."""

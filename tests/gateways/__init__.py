@@ -1,0 +1,1 @@
+"""Gateways' own tables, each as its project makes it, and what its preset reads from them."""
