@@ -7,6 +7,7 @@ long ones tell a `Watch` how they get on.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -77,6 +78,7 @@ class Bookkeeper:
             self._open = stack.pop_all()
         self._stats = StatsReader(self.book)
         self._failures: dict[str, dict[date, str]] = {}
+        self._noting = threading.Lock()
         self._looked_on: date | None = None
         self._live = LiveDays(settings.slicing, self.logs)
 
@@ -123,13 +125,13 @@ class Bookkeeper:
             source.forget()
 
     def _note(self, results: Iterable[Result]) -> None:
-        """Remembers why days failed until they are closed, for `status`."""
-        for result in results:
-            reasons = self._failures.setdefault(result.source, {})
-            if result.outcome is Outcome.FAILED:
-                reasons[result.day] = result.reason or "unknown"
-            else:
-                reasons.pop(result.day, None)
+        """Remembers why days failed until they are closed, for `status`; other threads read what was there before."""
+        with self._noting:
+            for result in results:
+                reasons = self._failures.get(result.source, {})
+                others = {day: reason for day, reason in reasons.items() if day != result.day}
+                news = {result.day: result.reason or "unknown"} if result.outcome is Outcome.FAILED else {}
+                self._failures[result.source] = {**others, **news}
 
     def collect(self, batch: Batch) -> Future[Receipt]:
         """Hands the batch's records to the logs; the future is done when they are durable."""
@@ -206,7 +208,7 @@ class Bookkeeper:
             for closing in self.book.closings(None, period.first, period.last)
         }
         ordered = sorted(rows, key=lambda stat: (stat.day, stat.source))
-        return {"days": [daily_row(stat, unknown[stat.source, stat.day]) for stat in ordered]}
+        return {"days": [daily_row(stat, unknown.get((stat.source, stat.day), ())) for stat in ordered]}
 
     def status(self, watch: Watch = Watch()) -> Answer:  # noqa: ARG002 - every operation is called alike
         """How each source stands: its first day, how far it is closed, what is missing, drift, what may be pruned."""

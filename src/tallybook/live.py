@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tallybook.content import DayContent
 from tallybook.days import day_of
-from tallybook.errors import LogsError
+from tallybook.errors import CloseFailed, LogsError
 from tallybook.source import Slicing, Source
 
 LIVE_FOR = timedelta(seconds=10)
@@ -28,7 +28,7 @@ class LiveDays:
         for source in sources:
             try:
                 live[source.name] = self._day(source, now)
-            except LogsError as error:
+            except (CloseFailed, LogsError) as error:
                 unreachable[source.name] = error.message
         return live, unreachable
 

@@ -22,6 +22,18 @@ def attached(database: Database, preset: str, **settings: str) -> AttachedSource
     return AttachedSource(Declaration(name="gateway", url=database.url, preset=preset, settings=settings))
 
 
+def pinned(source: AttachedSource) -> AttachedSource:
+    """The source as it is kept from then on, with what attaching found of it."""
+    return AttachedSource(source.inspection().pinned(None))
+
+
+def live_in_tokyo(database: Database) -> None:
+    """Has every new session of the PostgreSQL database begin in that zone."""
+    database.run(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = %L', current_database(), 'Asia/Tokyo'); END $$"
+    )
+
+
 def found(database: Database, preset: str, **settings: str) -> dict[str, Any]:
     """What `attach --json` shows."""
     return examined(database, preset, **settings).as_json()

@@ -11,7 +11,7 @@ from typing import Any
 import oracle
 from databases import Database, on
 from gateways.gorm import Log, Table, written
-from gateways.looking import attached, content, found, slices, totals
+from gateways.looking import attached, content, found, live_in_tokyo, pinned, slices, totals
 from stories import TODAY, YESTERDAY, pick, record
 from tallybook.digest import digest_day
 
@@ -101,7 +101,7 @@ DAY = (
         output_tokens=20,
         cached_tokens=40,
         reasoning_tokens=5,
-        used_amount=0.000123456,
+        used_amount=0.000125001,
     ),
     log("2026-11-22 09:30:00.25+01:00", request_at="2026-11-22 09:30:00+01:00", code=429),
     log("2026-11-22 12:00:30+08:00", request_at="2026-11-22 12:00:00+08:00", code=0),
@@ -132,7 +132,7 @@ MEANT = [
             "tokens_reasoning": 5,
             "latency_ms": 500,
             "ttft_ms": 120,
-            "cost_nanousd": 123_456,
+            "cost_nanousd": 125_001,
         },
     ),
     record("11-22 08:30:00.25", status=429, latency_ms=250, **_KNOWN),
@@ -173,7 +173,7 @@ def test_a_day_of_requests(database: Database) -> None:
         "latency_count": 5,
         "ttft_sum_ms": 120,
         "ttft_count": 1,
-        "cost_nanousd": 300_123_456,
+        "cost_nanousd": 300_125_001,
         "priced_requests": 5,
     }
     assert {key: part["requests"] for key, part in slices(day).items()} == {
@@ -205,18 +205,17 @@ def test_every_offset_lands_on_its_utc_day(database: Database) -> None:
         log("2026-11-22 20:00:00-05:00", model="23rd"),
     )
     source = attached(database, "aiproxy")
-    by_day = {day.day: day for day in (content(source, date(2026, 11, number), "model") for number in (21, 22, 23))}
-    assert slices(by_day[date(2026, 11, 21)])["21st",]["requests"] == by_day[date(2026, 11, 21)].records == 1
-    assert slices(by_day[YESTERDAY])["22nd",]["requests"] == by_day[YESTERDAY].records == 3
-    assert slices(by_day[TODAY])["23rd",]["requests"] == by_day[TODAY].records == 2
+    counted = {day: slices(content(source, day, "model")) for day in (date(2026, 11, 21), YESTERDAY, TODAY)}
+    assert {day: {model: part["requests"] for (model,), part in parts.items()} for day, parts in counted.items()} == {
+        date(2026, 11, 21): {"21st": 1},
+        YESTERDAY: {"22nd": 3},
+        TODAY: {"23rd": 2},
+    }
 
 
 @on("postgresql")
 def test_the_zone_of_the_database_moves_nothing(database: Database) -> None:
-    gateway(database, BEFORE, *DAY, AFTER)
-    database.run(
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$"
-    )
+    live_in_tokyo(gateway(database, BEFORE, *DAY, AFTER))
     day = content(attached(database, "aiproxy"))
     assert digest_day(day) == oracle.digest(oracle.payload(YESTERDAY, MEANT))
 
@@ -250,21 +249,20 @@ def test_an_index_that_begins_with_another_column_is_no_help(database: Database)
 
 @on("sqlite", "postgresql")
 def test_it_may_be_attached_before_the_first_request(database: Database) -> None:
-    source = attached(gateway(database), "aiproxy")
+    gateway(database)
     findings = found(database, "aiproxy")
     assert pick(findings, "first_record last_record yesterday") == [None, None, {"day": "2026-11-22", "requests": 0}]
     assert findings["warnings"] == ["there is no record yet; it counts as a source from its first record on"]
     assert findings["cannot_fill"] == ["user", "operation", "error_type"]
-    pinned = type(source)(source.inspection().pinned(None))
+    source = pinned(attached(database, "aiproxy"))
     LOGS.insert(database, [{**entry, "id": number} for number, entry in enumerate(written(database, *DAY), 1)])
-    assert digest_day(content(pinned)) == oracle.digest(oracle.payload(YESTERDAY, MEANT))
+    assert digest_day(content(source)) == oracle.digest(oracle.payload(YESTERDAY, MEANT))
 
 
 @on("sqlite", "postgresql")
 def test_a_column_without_a_value_so_far_may_have_one_later(database: Database) -> None:
-    source = attached(gateway(database, log("2026-11-22 20:00:00+08:00")), "aiproxy")
-    pinned = type(source)(source.inspection().pinned(YESTERDAY))
+    source = pinned(attached(gateway(database, log("2026-11-22 20:00:00+08:00")), "aiproxy"))
     database.run("UPDATE logs SET ttfb_milliseconds = 300, reasoning_tokens = 2")
-    assert pick(totals(content(pinned)), "ttft_sum_ms tokens_reasoning") == [300, 2]
+    assert pick(totals(content(source)), "ttft_sum_ms tokens_reasoning") == [300, 2]
     database.run("UPDATE logs SET ttfb_milliseconds = NULL, reasoning_tokens = NULL")
-    assert "ttft_count" not in totals(content(pinned))
+    assert "ttft_count" not in totals(content(source))

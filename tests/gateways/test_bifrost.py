@@ -7,7 +7,7 @@ from typing import Any
 import oracle
 from databases import Database, on
 from gateways.gorm import Log, Table, written
-from gateways.looking import attached, content, found, slices, totals
+from gateways.looking import attached, content, found, live_in_tokyo, pinned, slices, totals
 from stories import YESTERDAY, pick, record
 from tallybook.digest import digest_day
 
@@ -93,7 +93,7 @@ DAY = (
         completion_tokens=20,
         total_tokens=120,
         cached_read_tokens=64,
-        cost=0.0021,
+        cost=0.00401,
     ),
     log("2026-11-22 09:00:00.123456789+00:00", status="error", latency=250.49),
     log(
@@ -124,7 +124,7 @@ MEANT = [
         tokens_out=20,
         tokens_cached=64,
         latency_ms=1_235,
-        cost_nanousd=2_100_000,
+        cost_nanousd=4_010_000,
         **_KNOWN,
     ),
     record("11-22 09:00:00", status=500, latency_ms=250, **_KNOWN, **_NO_TOKENS),
@@ -161,7 +161,7 @@ def test_a_day_of_attempts(database: Database) -> None:
         "tokens_cached_count": 5,
         "latency_sum_ms": 3_488,
         "latency_count": 5,
-        "cost_nanousd": 2_250_000,
+        "cost_nanousd": 4_160_000,
         "priced_requests": 3,
     }
     assert day.unknown == ()
@@ -203,10 +203,7 @@ def test_latencies_go_to_the_nearest_millisecond_halves_up(database: Database) -
 
 @on("postgresql")
 def test_the_zone_of_the_database_moves_nothing(database: Database) -> None:
-    gateway(database, BEFORE, *DAY, AFTER)
-    database.run(
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$"
-    )
+    live_in_tokyo(gateway(database, BEFORE, *DAY, AFTER))
     day = content(attached(database, "bifrost"))
     assert digest_day(day) == oracle.digest(oracle.payload(YESTERDAY, MEANT))
 
@@ -242,8 +239,8 @@ def test_without_an_index_on_time_attaching_says_how_to_make_one(database: Datab
 
 @on("sqlite", "postgresql")
 def test_it_may_be_attached_before_the_first_request(database: Database) -> None:
-    source = attached(gateway(database), "bifrost")
+    gateway(database)
     assert found(database, "bifrost")["cannot_fill"] == ["operation", "error_type", "tokens_reasoning", "ttft_ms"]
-    pinned = type(source)(source.inspection().pinned(None))
+    source = pinned(attached(database, "bifrost"))
     LOGS.insert(database, [{**entry, "id": f"log-{number}"} for number, entry in enumerate(written(database, *DAY))])
-    assert digest_day(content(pinned)) == oracle.digest(oracle.payload(YESTERDAY, MEANT))
+    assert digest_day(content(source)) == oracle.digest(oracle.payload(YESTERDAY, MEANT))

@@ -214,3 +214,10 @@ def test_what_attaching_finds(database: Database) -> None:
 def test_users_are_told_apart(database: Database) -> None:
     by_user = slices(content(attached(gateway(database, *DAY), "helicone"), YESTERDAY, "user", "model"))
     assert {key: part["requests"] for key, part in by_user.items()} == {("ada", "gpt-5"): 4, (None, "claude"): 1}
+
+
+@on("clickhouse")
+def test_a_cost_beyond_all_reason_is_unknown(database: Database) -> None:
+    gateway(database, request(1, "11-22 12:00:00", cost=2**64 - 1), request(2, "11-22 12:00:00", cost=10**15))
+    day = totals(content(attached(database, "helicone")))
+    assert pick(day, "requests priced_requests cost_nanousd") == [2, 1, 1_000_000_000_000_000]

@@ -6,7 +6,7 @@ from typing import Any
 
 import oracle
 from databases import Database, on
-from gateways.looking import attached, content, found, slices, totals
+from gateways.looking import attached, content, found, live_in_tokyo, slices, totals
 from gateways.rows import put
 from stories import YESTERDAY, pick, record
 from tallybook.digest import digest_day
@@ -81,7 +81,7 @@ STREAMED = log(
     request_duration_ms=2_800,
     prompt_tokens=1_200,
     completion_tokens=300,
-    spend=0.0045,
+    spend=0.00403,
     metadata={
         "status": "success",
         "usage_object": {
@@ -149,7 +149,7 @@ MEANT = [
         tokens_reasoning=128,
         latency_ms=2_800,
         ttft_ms=400,
-        cost_nanousd=4_500_000,
+        cost_nanousd=4_030_000,
         **_KNOWN,
     ),
     record("11-22 09:00:00", status=500, tokens_in=0, tokens_out=0, latency_ms=1_001, cost_nanousd=0, **_KNOWN),
@@ -196,7 +196,7 @@ def test_a_day_of_attempts(database: Database) -> None:
         "latency_count": 4,
         "ttft_sum_ms": 400,
         "ttft_count": 1,
-        "cost_nanousd": 304_500_001,
+        "cost_nanousd": 304_030_001,
         "priced_requests": 4,
     }
     assert day.unknown == ()
@@ -257,7 +257,7 @@ def test_the_first_version_of_the_table_tells_no_failures(database: Database) ->
         "tokens_reasoning_count": 1,
         "latency_sum_ms": 6_002,
         "latency_count": 4,
-        "cost_nanousd": 304_500_001,
+        "cost_nanousd": 304_030_001,
         "priced_requests": 4,
     }
     findings = found(database, "litellm")
@@ -267,9 +267,7 @@ def test_the_first_version_of_the_table_tells_no_failures(database: Database) ->
 
 @on("postgresql")
 def test_the_zone_of_the_database_moves_nothing(database: Database) -> None:
-    gateway(database, BEFORE, *DAY, AFTER).run(
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$"
-    )
+    live_in_tokyo(gateway(database, BEFORE, *DAY, AFTER))
     day = content(attached(database, "litellm"))
     assert digest_day(day) == oracle.digest(oracle.payload(YESTERDAY, MEANT))
     assert found(database, "litellm")["first_record"] == "2026-11-21T23:59:59Z"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
 import oracle
@@ -552,3 +553,13 @@ def test_a_view_has_the_indexes_of_its_table(database: Database) -> None:
     keep(database, *A_DAY)
     database.run("CREATE VIEW requests AS SELECT * FROM logs")
     assert found(database, "new-api", table="requests")["create_index"] is None
+
+
+@on("postgresql")
+def test_a_server_before_16_reads_the_same(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot say whether a text is JSON, but what was cut off does not end as JSON does."""
+    keep(database, *A_DAY, consumed("11-22 12:00", other='{"cache_tokens":7,"frt":12'), consumed("11-22 12:01"))
+    newer = yesterday(database)
+    database.run("ALTER FUNCTION pg_input_is_valid(text, text) RENAME TO unheard_of_before_16")
+    monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 150_004)
+    assert yesterday(database) == newer

@@ -8,7 +8,7 @@ from typing import Any
 
 import oracle
 from databases import Database, on
-from gateways.looking import attached, content, found, slices, totals
+from gateways.looking import attached, content, found, live_in_tokyo, slices, totals
 from gateways.rows import put
 from stories import YESTERDAY, at, pick, record
 from tallybook.days import epoch_us
@@ -182,9 +182,7 @@ def test_a_day_of_calls(database: Database) -> None:
 
 @on("postgresql")
 def test_the_zone_of_the_database_moves_nothing(database: Database) -> None:
-    gateway(database, BEFORE, *DAY, AFTER).run(
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$"
-    )
+    live_in_tokyo(gateway(database, BEFORE, *DAY, AFTER))
     assert digest_day(content(attached(database, "tensorzero"))) == EXPECTED
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from tallybook.errors import BookError, UsageError, first_line
 
 BUSY_TIMEOUT_MS = 30_000
+PATIENCE_S = BUSY_TIMEOUT_MS / 1_000
 MIGRATION_LOCK = 0x7A11_B00C
 SUPPORTED_BOOKS = ("sqlite:///FILE", "postgresql://USER@HOST/DATABASE")
 
@@ -100,7 +103,7 @@ def create_engine(url: URL, make_folder: bool = True) -> sa.Engine:
             connection.isolation_level = None
         cursor = connection.cursor()
         for statement in dialect.on_connect:
-            cursor.execute(statement)
+            _execute_patiently(cursor, statement)
         cursor.close()
         if url.get_backend_name() != "sqlite":
             connection.commit()
@@ -112,6 +115,20 @@ def create_engine(url: URL, make_folder: bool = True) -> sa.Engine:
             connection.exec_driver_sql(statement)
 
     return engine
+
+
+def _execute_patiently(cursor: Any, statement: str) -> None:
+    """SQLite does not wait for its lock while processes that start together each choose the journal of a new book."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            cursor.execute(statement)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from tallybook.book.schema import adjustments, book, closings, daily_histograms,
 from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel
 from tallybook.days import format_instant
 from tallybook.digest import PAYLOAD_VERSION, canonical_bytes, chain_link, digest_day, genesis, safe_integers
-from tallybook.errors import BookError, first_line
+from tallybook.errors import BookError, first_line, shorten
 from tallybook.histogram import Histogram
 from tallybook.measures import DIMENSION_NAMES, HISTOGRAM_DIMENSIONS, MEASURE_NAMES, Totals
 
@@ -44,7 +44,13 @@ class Closing:
     @property
     def unknown_measures(self) -> tuple[str, ...]:
         """The measures that the source could not know, whose 0 therefore means nothing."""
-        return _decode_names(self.unknown)
+        try:
+            return _decode_names(self.unknown)
+        except msgspec.MsgspecError:
+            remedy = "Restore the book from a backup."
+            raise UnreadableRow(
+                f"Closing {self.seq} names no measures but {shorten(self.unknown)!r}.", remedy
+            ) from None
 
     def as_json(self) -> dict[str, Any]:
         decoded = {name: msgspec.json.decode(getattr(self, name)) for name in ("fingerprint", "unknown")}

@@ -20,10 +20,26 @@ from tallybook.config import read_query
 @click.command()
 @click.argument("name")
 @click.argument("url")
-@click.option("--preset", metavar="P", help="The gateway: log_records, litellm, new-api, one-api, one-hub, aiproxy …")
-@click.option("--query", "query_file", metavar="FILE.sql", type=click.Path(path_type=Path), help="A SELECT instead.")
 @click.option(
-    "--map", "columns", multiple=True, callback=read_pairs, metavar="NAME=COLUMN", help="The column of a field."
+    "--preset",
+    metavar="P",
+    help="The gateway: litellm, new-api, one-api, one-hub, aiproxy, bifrost, tensorzero, helicone or langfuse; "
+    "log_records if not given.",
+)
+@click.option(
+    "--query",
+    "query_file",
+    metavar="FILE.sql",
+    type=click.Path(path_type=Path),
+    help="A SELECT of the record's columns instead of a preset.",
+)
+@click.option(
+    "--map",
+    "columns",
+    multiple=True,
+    callback=read_pairs,
+    metavar="NAME=COLUMN",
+    help="The column of a field, or an SQL expression.",
 )
 @click.option(
     "--set",

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 class AttachedSource:
     """The source that a declaration names. Its table is inspected before each reading, so that a change is noticed.
 
+    A declaration without a pin, as of `tallybook.toml`, holds on to what its first inspection found.
     The first day is asked for once and remembered until `forget`. No message of an error shows a password.
     """
 
     def __init__(self, declaration: Declaration) -> None:
         self.declaration = declaration
+        self._held = declaration
         self.name = declaration.name
         self._url = SourceUrl(declaration.url)
         self._first_day = declaration.pinned.first_day if declaration.pinned else None
@@ -61,7 +63,10 @@ class AttachedSource:
     def _inspect(self) -> Inspection:
         from tallybook.sources.inspection import inspect  # noqa: PLC0415 - half a second that not every command should pay
 
-        return inspect(self.declaration)
+        found = inspect(self._held)
+        if self._held.pinned is None:
+            self._held = found.pinned(None)
+        return found
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         with self._told():

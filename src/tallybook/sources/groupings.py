@@ -66,8 +66,14 @@ def _tidy(rows: pa.Table, names: Sequence[str], sums: Sequence[str]) -> pa.Table
     if not changed:
         return rows
     keys = [name for name in rows.column_names if name not in sums]
+    for name in sums:  # Arrow adds whole numbers modulo 2^64, decimals exactly
+        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.decimal128(38)))
     grouped = rows.group_by(keys).aggregate([(name, "sum") for name in sums])
-    return grouped.select([*keys, *(f"{name}_sum" for name in sums)]).rename_columns([*keys, *sums])
+    added = grouped.select([*keys, *(f"{name}_sum" for name in sums)]).rename_columns([*keys, *sums])
+    with _within_64_bits():
+        return added.cast(
+            pa.schema([(name, pa.int64() if name in sums else rows[name].type) for name in [*keys, *sums]])
+        )
 
 
 class SliceTable:

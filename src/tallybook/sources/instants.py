@@ -6,6 +6,7 @@ no session's time zone has a say.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,6 +49,9 @@ def literal(time: str, dialect: str, instant: datetime) -> str:
     return spellings.get(dialect, spellings[""]).format(moment=moment)
 
 
+_GO_OFFSET = re.compile(r" ([+-]\d{2})(\d{2}).*$")
+
+
 def read_instant(time: str, value: Any) -> datetime:
     """The instant that a value of the source's time column means; `LogsError` for one that means none."""
     try:
@@ -61,8 +65,8 @@ def read_instant(time: str, value: Any) -> datetime:
 
 
 def _cut(text: str) -> str:
-    """Python reads six digits of a second and no more; Go writes nine."""
-    head, dot, tail = text.strip().partition(".")
+    """Python reads six digits of a second and no more; Go writes nine, and ` +0800 CST` after them."""
+    head, dot, tail = _GO_OFFSET.sub(r"\1:\2", text.strip()).partition(".")
     digits = len(tail) - len(tail.lstrip("0123456789"))
     return f"{head}{dot}{tail[: min(digits, 6)]}{tail[digits:]}"
 

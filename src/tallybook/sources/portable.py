@@ -42,6 +42,12 @@ _FUNCTIONS = {
         "- toUnixTimestamp64Micro(toDateTime64({0}, 6, 'UTC'))) / 1000) AS Nullable(Int64))",
         "pyspark": "CAST(FLOOR((UNIX_MICROS({1}) - UNIX_MICROS({0})) / 1000) AS BIGINT)",
     },
+    "INSTANT": {
+        "": "{0}",
+        "duckdb": "CAST(CASE WHEN CONTAINS(SUBSTR(CAST({0} AS VARCHAR), 20), ' ') "
+        "THEN REGEXP_REPLACE(CAST({0} AS VARCHAR), ' ([+-][0-9]{{2}})([0-9]{{2}}).*$', '\\1:\\2') "
+        "ELSE CAST({0} AS VARCHAR) END AS TIMESTAMPTZ)",
+    },
     "JSON_INT": {
         "": "TRY_CAST(FLOOR(TRY_CAST(CAST(TRY(JSON_EXTRACT({0}, '$.{path:.}')) AS VARCHAR) AS DOUBLE) + 0.5) "
         "AS BIGINT)",
@@ -61,6 +67,7 @@ _FUNCTIONS = {
     WHOLE(x)               the nearest whole number, halves up
     NANOUSD(x)             dollars as whole nano-USD, halves up
     MS_BETWEEN(a, b)       whole ms from a to b, rounded down
+    INSTANT(x)             the instant that a text means, as Go's drivers write it too: … +0800 CST
     JSON_INT(x, 'a', 'b')  the number at path a.b of a JSON object, to the nearest whole one
     JSON_TEXT(x, 'a')      the text at the path
 
@@ -106,11 +113,15 @@ def render(expression: str, dialect: str, written_in: str = "duckdb") -> str:
 def _own_function(node: exp.Expr, dialect: str) -> exp.Expr:
     if not isinstance(node, exp.Anonymous) or node.name.upper() not in _FUNCTIONS:
         return node
-    spellings = _FUNCTIONS[node.name.upper()]
     arguments = [argument.transform(lambda inner: _own_function(inner, dialect)) for argument in node.expressions]
     path = _Path(argument.name for argument in arguments[1:])
     written = [argument.sql(dialect=_sqlglot_name(dialect), identify=True) for argument in arguments]
-    return exp.Var(this=spellings.get(dialect, spellings[""]).format(*written, path=path))
+    return exp.Var(this=own_function(node.name.upper(), dialect).format(*written, path=path))
+
+
+def own_function(name: str, dialect: str) -> str:
+    """What one of our functions is in the dialect, with `{0}` and so on where its arguments stand."""
+    return _FUNCTIONS[name].get(dialect, _FUNCTIONS[name][""])
 
 
 def quote(name: str, dialect: str) -> str:

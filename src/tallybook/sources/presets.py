@@ -255,7 +255,7 @@ AIPROXY = Preset(
         "tokens_out": ("output_tokens",),
         "tokens_cached": ("cached_tokens",),
         "tokens_reasoning": ("reasoning_tokens",),
-        "latency_ms": ("MS_BETWEEN(request_at, created_at)",),
+        "latency_ms": ("MS_BETWEEN(INSTANT(request_at), INSTANT(created_at))",),
         "ttft_ms": ("NULLIF(ttfb_milliseconds, 0)",),
         "cost_nanousd": ("NANOUSD(used_amount)",),
         "provider": ("channel_id",),

@@ -12,13 +12,14 @@ from tallybook.days import ONE_DAY, midnight
 from tallybook.measures import DIMENSION_FIELDS, HISTOGRAM_DIMENSIONS, MEASURE_FIELDS
 from tallybook.shape import Shape
 from tallybook.sources.instants import literal
-from tallybook.sources.portable import columns_of, parse, quote, render
+from tallybook.sources.portable import columns_of, own_function, parse, quote, render
 
 Window = tuple[datetime, datetime]
 """Half-open: from the first instant on, up to but without the second."""
 
 _TEXT_AS_INSTANT = {
     "": "CAST({0} AS TIMESTAMP WITH TIME ZONE)",
+    "duckdb": own_function("INSTANT", "duckdb"),
     "clickhouse": "parseDateTime64BestEffort({0}, 6, 'UTC')",
     "pyspark": "CAST({0} AS TIMESTAMP)",
 }
@@ -148,16 +149,17 @@ class Relation:
 
 _ONE_OF_ATTEMPTS = {
     "": "{rows} AND NOT ({t_failed} AND {t_key} <> '' AND EXISTS (SELECT 1 FROM {origin} AS other "
-    "WHERE {other_key} = {t_key} AND {near} "
-    "AND ({other_succeeded} OR ({other_failed} AND {other_order} > {t_order}))))",
+    "WHERE {other_key} = {t_key} AND ({other_succeeded} OR ({other_failed} AND {other_order} > {t_order}))))",
     "clickhouse": "{rows} AND NOT ({t_failed} AND {t_key} != '') UNION ALL "
-    "{rows} AND {t_failed} AND {t_key} != '' AND ({t_key}, {t_order}) IN ("
-    "SELECT {other_key}, max({other_order}) FROM {origin} AS other WHERE {other_failed} AND {near} GROUP BY {other_key}) "
+    "{rows} AND {t_failed} AND {t_key} != '' "
+    "AND ({t_key}, {t_order}) IN (SELECT {other_key}, max({other_order}) FROM {origin} AS other "
+    "WHERE {other_failed} AND {near} GROUP BY {other_key}) "
     "AND {t_key} NOT IN (SELECT {other_key} FROM {origin} AS other WHERE {other_succeeded} AND {near} "
     "AND {other_key} IN (SELECT {other_key} FROM {origin} AS other WHERE {other_failed} AND {near})) "
     "LIMIT 1 BY {t_key}",
 }
-"""Failed rows are few, so each looks for its request's other rows by the index on the key.
+"""Failed rows are few, so each looks for its request's other rows by the index on the key; bounds of time would only
+tempt a planner to take the index on time, and read days for each.
 
 ClickHouse has no such index and no row numbers: failed attempts that nothing tells apart are one.
 """

@@ -54,6 +54,9 @@ class AnyIbis(ReadsAnyWindow):
         """Backends have no exception in common, so that any of theirs is told as the engine's fault."""
         try:
             backend = ibis.connect(self.url)
+        except ImportError:
+            remedy = f"Install it: pip install 'ibis-framework[{self.title}]'."
+            raise SourceDown(f"The driver for {self.title} is not installed.", remedy) from None
         except Exception as error:
             raise SourceDown(
                 f"{self.title} cannot be reached: {first_line(error)}.",

@@ -7,6 +7,7 @@ say, and a line is read in columns by Arrow. Grouping is done by a DuckDB in thi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -59,7 +60,7 @@ class MySQL:
         with desk() as connection:
             columns = ", ".join(f'"{name}" {_PLAIN.get(kind, "VARCHAR")}' for name, kind in relation.columns)
             connection.execute(f"CREATE TABLE {HANDED_OVER} ({columns})")
-            with self._session() as session:
+            with self._session(use_unicode=False) as session:
                 session.query(f"SELECT CONCAT_WS(',', {lines}) FROM ({selected}) AS selected")
                 _hand_over(session.use_result(), connection, relation)
             with engine_errors(self.title, *_ERRORS):
@@ -87,9 +88,10 @@ class MySQL:
         return not (possible & over_time if indexes else possible)
 
     @contextmanager
-    def _session(self) -> Iterator[Any]:
+    def _session(self, use_unicode: bool = True) -> Iterator[Any]:
+        arguments = {**_arguments(self.url), "charset": "utf8mb4", "use_unicode": use_unicode}
         with connecting(self.title, MySQLdb.Error):
-            connection = MySQLdb.connect(**_arguments(self.url), charset="utf8mb4", connect_timeout=CONNECT_TIMEOUT_S)
+            connection = MySQLdb.connect(**arguments, connect_timeout=CONNECT_TIMEOUT_S)
         try:
             with engine_errors(self.title, *_ERRORS):
                 for statement in _settings(connection.get_server_info(), self.timeout_s):
@@ -129,19 +131,26 @@ def _as_csv(name: str, kind: str, dialect: str) -> str:
 
 
 def _hand_over(result: Any, connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:
+    """Reads lines and lays them on the desk; while the server makes the next ones, the last are taken apart."""
     names = [name for name, _ in relation.columns]
     types = {name: _ARROW.get(kind, pa.string()) for name, kind in relation.columns}
     columns = ", ".join(_from_csv(name, kind) for name, kind in relation.columns)
     reading = pa.csv.ReadOptions(column_names=names)
     converting = pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
-    while rows := result.fetch_row(LINES_AT_ONCE):
-        text = b"\n".join([_line(row[0]) for row in rows])
+
+    def lay(rows: Sequence[tuple[bytes]]) -> None:
+        text = b"\n".join([line for (line,) in rows])
         lines = pa.csv.read_csv(pa.BufferReader(text), reading, convert_options=converting)  # noqa: F841 - read below
         connection.execute(f"INSERT INTO {HANDED_OVER} SELECT {columns} FROM lines")
 
-
-def _line(line: str | bytes) -> bytes:
-    return line.encode() if isinstance(line, str) else line
+    with ThreadPoolExecutor(1) as pool:
+        laying: Future[None] | None = None
+        while rows := result.fetch_row(LINES_AT_ONCE):
+            if laying:
+                laying.result()
+            laying = pool.submit(lay, rows)
+        if laying:
+            laying.result()
 
 
 def _from_csv(name: str, kind: str) -> str:

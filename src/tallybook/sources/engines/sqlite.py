@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from typing import Any
 import adbc_driver_sqlite.dbapi
 import duckdb
 
+from tallybook.days import ONE_DAY
 from tallybook.sources.engines.duck import desk, group_in
 from tallybook.sources.engines.engine import check_file, connecting, engine_errors
 from tallybook.sources.groupings import Groupings
+from tallybook.sources.portable import quote
 from tallybook.sources.relation import Relation, Window, window_of
 
 SAMPLE_ROWS = 200
@@ -49,12 +51,12 @@ class SQLite:
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         window = window_of(days)
-        split = relation.time != "text" and not self.scans_all(relation, window)
+        split = not self.scans_all(relation, window)
         with desk() as connection, engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error, duckdb.Error):
             columns = ", ".join(f'"{name}" {_DUCKDB_TYPES.get(kind, "VARCHAR")}' for name, kind in relation.columns)
             connection.execute(f"CREATE TABLE {HANDED_OVER} ({columns})")
             with self._same_snapshot(READERS if split else 1) as sources:
-                _hand_over(sources, connection, relation, _parts(window, len(sources)))
+                _hand_over(sources, connection, relation, _selects(relation, window, len(sources)))
             return group_in(connection, relation.at_hand(HANDED_OVER), dimensions, days)
 
     def describe(self, origin: str) -> dict[str, str]:
@@ -121,28 +123,45 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA data_version").fetchall()[0][0])
 
 
-def _parts(window: Window, count: int) -> list[Window]:
+def _selects(relation: Relation, window: Window, count: int) -> list[str]:
+    """The window's rows in parts that no row is in two of.
+
+    Of text a day more is read on both sides, since its offset may put it anywhere in there; the outer parts read that
+    too, and all leave out at once what has no offset and therefore lies where it says.
+    """
     start, end = window
-    seconds = (end - start) // count
-    cuts = [*(start + place * seconds for place in range(count)), end]
-    return list(pairwise(cuts))
+    more = ONE_DAY if relation.time == "text" else timedelta(0)
+    inner = [start + place * (end - start) // count for place in range(1, count)]
+    parts = pairwise([start - more, *inner, end + more])
+    selects = [relation.select_columns("sqlite", (first + more, last - more)) for first, last in parts]
+    if relation.time != "text":
+        return selects
+    near = _NEAR.format(column=quote(relation.time_column, "sqlite"), first=start.date(), last=end.date())
+    return [f"SELECT * FROM ({select}) WHERE {near}" for select in selects]
+
+
+_NEAR = (
+    "({column} >= '{first}' AND {column} < '{last}' "
+    "OR {column} GLOB '*[^-0-9 T:.Z]*' OR {column} GLOB '*-*-*-*')"
+)
+"""Whether text lies within the days, or has an offset, as `+08:00`, `-0300` or ` CET`."""
 
 
 def _hand_over(
-    sources: Sequence[Any], connection: duckdb.DuckDBPyConnection, relation: Relation, parts: Sequence[Window]
+    sources: Sequence[Any], connection: duckdb.DuckDBPyConnection, relation: Relation, selects: Sequence[str]
 ) -> None:
     stop = threading.Event()
 
-    def read(source: Any, part: Window) -> None:
+    def read(source: Any, select: str) -> None:
         with connection.cursor() as target, source.cursor(adbc_stmt_kwargs=_BATCHED) as cursor:
-            cursor.execute(_with_witness(relation, relation.select_columns("sqlite", part)))
+            cursor.execute(_with_witness(relation, select))
             batches = cursor.fetch_record_batch()  # noqa: F841 - DuckDB finds it by its name in the statement
             if not stop.is_set():
                 columns = ", ".join(f'"{name}"' for name, _ in relation.columns)
                 target.execute(f"INSERT INTO {HANDED_OVER} SELECT {columns} FROM batches WHERE NOT witness")
 
     with ThreadPoolExecutor(len(sources)) as pool:
-        for reading in [pool.submit(read, source, part) for source, part in zip(sources, parts, strict=True)]:
+        for reading in [pool.submit(read, source, select) for source, select in zip(sources, selects, strict=True)]:
             reading.result()
 
 
