@@ -19,7 +19,8 @@ from tallybook.sources.instants import guess_time_unit
 from tallybook.sources.matching import Match, Wishes, check, match
 from tallybook.sources.places import Place, open_place
 from tallybook.sources.portable import quote
-from tallybook.sources.presets import EVERY_DATABASE, PRESETS, Preset
+from tallybook.sources.preset import Preset
+from tallybook.sources.presets import EVERY_DATABASE, PRESETS
 from tallybook.sources.relation import Relation, window_of
 from tallybook.sources.table import TableSource
 from tallybook.sources.urls import SourceUrl

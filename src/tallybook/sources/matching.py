@@ -13,7 +13,8 @@ from tallybook.records import read_cost
 from tallybook.shape import STRING_FIELDS
 from tallybook.sources.instants import TIME_UNITS
 from tallybook.sources.portable import columns_of, parse, text_literal
-from tallybook.sources.presets import PRESETS, Preset
+from tallybook.sources.preset import Preset
+from tallybook.sources.presets import PRESETS
 from tallybook.sources.relation import Relation
 
 FIELDS = (*STRING_FIELDS, *MEASURE_FIELDS)

@@ -140,10 +140,7 @@ def _selects(relation: Relation, window: Window, count: int) -> list[str]:
     return [f"SELECT * FROM ({select}) WHERE {near}" for select in selects]
 
 
-_NEAR = (
-    "({column} >= '{first}' AND {column} < '{last}' "
-    "OR {column} GLOB '*[^-0-9 T:.Z]*' OR {column} GLOB '*-*-*-*')"
-)
+_NEAR = "({column} >= '{first}' AND {column} < '{last}' OR {column} GLOB '*[^-0-9 T:.Z]*' OR {column} GLOB '*-*-*-*')"
 """Whether text lies within the days, or has an offset, as `+08:00`, `-0300` or ` CET`."""
 
 
