@@ -175,14 +175,15 @@ def _existing(closing: Closing) -> Result:
 def _close_open_days(
     book: Book, source: Source, days: list[date], now: datetime, slicing: Slicing, cancelled: Callable[[], bool]
 ) -> Iterator[Result]:
-    """A source that is down is asked no more: all its days that are left have failed."""
+    """A source that is down is asked no more: all its days that are left have failed, and one line of log says so."""
     left = list(days)
     try:
         for result in _close_in_chunks(book, source, days, now, slicing, cancelled):
             left.remove(result.day)
             yield result
     except SourceDown as error:
-        yield from (failed(source, day, error.message) for day in left)
+        yield failed(source, left[0], error.message)
+        yield from (Result(source.name, day, Outcome.FAILED, reason=error.message) for day in left[1:])
 
 
 def _close_in_chunks(

@@ -213,6 +213,28 @@ def test_every_offset_lands_on_its_utc_day(database: Database) -> None:
     }
 
 
+@on("sqlite")
+def test_a_driver_that_writes_times_as_go_prints_them(database: Database) -> None:
+    gateway(
+        database,
+        log("2026-11-22 07:59:59.999999999 +0800 CST", model="21st"),
+        log("2026-11-22 08:00:00.25 +0800 CST", request_at="2026-11-22 08:00:00 +0800 CST", model="22nd"),
+        log("2026-11-22 23:59:59.999999999 +0000 UTC", model="22nd"),
+        log("2026-11-23 00:00:00 +0000 UTC m=+0.000000001", model="23rd"),
+    )
+    by_model = slices(content(attached(database, "aiproxy"), YESTERDAY, "model"))
+    assert by_model == {
+        ("22nd",): {
+            "requests": 2,
+            "success": 2,
+            "status_count": 2,
+            "priced_requests": 2,
+            "latency_sum_ms": 250,
+            "latency_count": 2,
+        }
+    }
+
+
 @on("postgresql")
 def test_the_zone_of_the_database_moves_nothing(database: Database) -> None:
     live_in_tokyo(gateway(database, BEFORE, *DAY, AFTER))

@@ -30,6 +30,7 @@ from tallybook.cli.cells import (
 
 Row = dict[str, Any]
 SHOWN_ROWS = 20
+SHOWN_REASONS = 3
 STATE_STYLES = {"closed": "green", "zero": "cyan", "missing": "bold red", "open": "yellow", "before": "dim"}
 OUTCOME_STYLES = {
     "closed": "green",
@@ -206,7 +207,7 @@ def _status_rows(source: Row) -> list[tuple[str, str]]:
         ("closed through", source["closed_through"] or "[yellow]nothing yet[/]"),
         ("days", f"{source['days_closed']} closed, {source['days_zero']} zero"),
         ("missing", f"[bold red]{_days(source['missing'])}[/]" if source["missing"] else "none"),
-        *((f"failed {entry['day']}", f"[bold red]{escape(entry['reason'])}[/]") for entry in source["failed"][:3]),
+        *(("failed", f"[bold red]{escape(_days(days))}: {escape(reason)}[/]") for reason, days in _failures(source)),
         (
             "drift",
             f"[yellow]{drift} requests since closing[/]" if drift else UNKNOWN if source["drift"] is None else "none",
@@ -214,6 +215,14 @@ def _status_rows(source: Row) -> list[tuple[str, str]]:
         ("records in logs", number(source["records_in_logs"])),
         ("safe to prune", f"before {source['safe_to_prune_before']}" if source["safe_to_prune_before"] else "nothing"),
     ]
+
+
+def _failures(source: Row) -> list[tuple[str, list[str]]]:
+    """The latest reasons for which days failed, each with its days."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in source["failed"]:
+        by_reason.setdefault(entry["reason"], []).append(entry["day"])
+    return list(by_reason.items())[-SHOWN_REASONS:]
 
 
 def _days(days: Sequence[str]) -> str:
