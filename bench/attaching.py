@@ -1,4 +1,4 @@
-"""Attached databases: closing a day on each engine against the bare aggregate, and a gateway's log from the first look."""
+"""Attached databases: closing a day on each engine against the bare aggregate, and a month of a gateway's own table."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def own_logs(path: Path) -> Iterator[Logs]:
 
 @contextmanager
 def duckdb_logs(path: Path, traffic: Traffic) -> Iterator[Logs]:
-    """The traffic in a DuckDB file of somebody else's; the other side has a copy open, which ours does not profit by."""
+    """The traffic in a DuckDB file of somebody else's; the other side has a copy open, so that ours opens its own."""
     with duckdb.connect(path) as connection:
         connection.execute(f"CREATE TABLE log_records AS {traffic.as_select()}")
     copy = path.with_suffix(".copy.duckdb")
@@ -147,10 +147,13 @@ def _rows(connection: psycopg.Connection[Any], sql: str) -> Sequence[Sequence[An
 def _fill_postgresql(connection: psycopg.Connection[Any], traffic: Traffic) -> None:
     columns = ", ".join(f"{name} {'TEXT' if kind == 'VARCHAR' else kind}" for name, kind in COLUMNS.items())
     connection.execute(f"CREATE TABLE log_records ({columns})".encode())
-    with _copied(traffic, "FORMAT csv, HEADER false") as path, path.open("rb") as file:
-        with connection.cursor().copy("COPY log_records FROM STDIN (FORMAT csv)") as copy:
-            while chunk := file.read(COPY_BYTES):
-                copy.write(chunk)
+    with (
+        _copied(traffic, "FORMAT csv, HEADER false") as path,
+        path.open("rb") as file,
+        connection.cursor().copy("COPY log_records FROM STDIN (FORMAT csv)") as copy,
+    ):
+        while chunk := file.read(COPY_BYTES):
+            copy.write(chunk)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The log table of new-api as the gateway makes it in SQLite, filled with our traffic, and the original's loop on it."""
+"""The log table of new-api, made in SQLite as the gateway makes it, and the original's loop over its days."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ INDEXES = {
 _ROWS = """
 SELECT row_number() OVER (ORDER BY created_at) AS id, key % 20 + 1 AS user_id,
     epoch_us(created_at) // 1000000 AS created_at, 2 AS type,
-    '模型倍率 1.25，补全倍率 4.00，分组倍率 1.00' AS content,
+    'model ratio 1.25, completion ratio 4.00, group ratio 1.00' AS content,
     'user-' || key % 20 AS username, api_key AS token_name, model_name, cost // 2000 AS quota,
     coalesce(tokens_in, 0) AS prompt_tokens, coalesce(tokens_out, 0) AS completion_tokens,
     coalesce(latency_ms, 0) // 1000 AS use_time, (ttft_ms IS NOT NULL)::BIGINT AS is_stream,
     channel AS channel_id, NULL::VARCHAR AS channel_name, key + 1 AS token_id, team AS "group", '' AS ip,
     strftime(created_at, '%Y%m%d%H%M%S%f') || substr(md5(created_at::VARCHAR), 1, 8) AS request_id,
     '' AS upstream_request_id,
-    '{{"admin_info":{{"use_channel":["' || channel || '"]}},"billing_source":"wallet","cache_ratio":0.25,"cache_tokens":'
-    || coalesce(tokens_cached, 0) || ',"completion_ratio":4,"frt":' || coalesce(ttft_ms, -1000)
+    '{{"admin_info":{{"use_channel":["' || channel || '"]}},"billing_source":"wallet","cache_ratio":0.25'
+    || ',"cache_tokens":' || coalesce(tokens_cached, 0) || ',"completion_ratio":4,"frt":' || coalesce(ttft_ms, -1000)
     || ',"group_ratio":1,"model_price":-1,"model_ratio":1.25,"request_path":"/v1/chat/completions"'
     || ',"user_group_ratio":-1}}' AS other
 FROM (

@@ -63,7 +63,7 @@ _EVERY_BRANCH = ("clickhouse",)
 
 
 def _shifted_in_branch(latency_ms: ir.IntegerValue) -> ir.IntegerValue:
-    """A plain chain, since most latencies leave it early: DuckDB takes two thirds of the time of a tree, others the same."""
+    """A plain chain, since most latencies leave it early: DuckDB takes two thirds of a tree's time, others the same."""
     return _chain(latency_ms, lambda shift: (shift << PRECISION_BITS) + (latency_ms >> shift) if shift else latency_ms)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,16 +100,6 @@ def in_memory() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config=OFFLINE)
     connection.execute("SET TimeZone = 'UTC'")
     return connection
-
-
-@contextmanager
-def desk(memory_limit: str = "512MB") -> Iterator[duckdb.DuckDBPyConnection]:
-    """A private DuckDB in memory, on which rows of other engines are grouped; it spills to a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder, in_memory() as connection:
-        connection.execute(f"SET memory_limit = '{memory_limit}'")
-        connection.execute(f"SET temp_directory = '{folder}'")
-        connection.execute("SET preserve_insertion_order = false")
-        yield connection
 
 
 def group_in(

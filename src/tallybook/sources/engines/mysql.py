@@ -21,13 +21,12 @@ import pyarrow as pa
 import pyarrow.csv
 from MySQLdb.cursors import DictCursor
 
-from tallybook.sources.engines.duck import desk, group_in
+from tallybook.sources.engines.desk import Desk, desk
 from tallybook.sources.engines.engine import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, connecting, engine_errors
 from tallybook.sources.groupings import Groupings
 from tallybook.sources.portable import quote
 from tallybook.sources.relation import Relation, Window, window_of
 
-HANDED_OVER = "handed_over"
 LINES_AT_ONCE = 100_000
 _KINDS = {
     **dict.fromkeys((FIELD.TINY, FIELD.SHORT, FIELD.LONG, FIELD.LONGLONG, FIELD.INT24, FIELD.YEAR), "int"),
@@ -39,7 +38,9 @@ _KINDS = {
 }
 """TIMESTAMP columns are shown in the session's zone, which is UTC."""
 
-_PLAIN = {"int": "BIGINT", "float": "DOUBLE", "naive": "TIMESTAMP", "bool": "BIGINT"}
+_PLAIN = ("int", "float", "naive", "bool")
+"""Kinds that a line holds as they are."""
+
 _ARROW = {"int": pa.int64(), "float": pa.float64(), "bool": pa.int64()}
 _ERRORS = (MySQLdb.Error, duckdb.Error)
 
@@ -57,14 +58,12 @@ class MySQL:
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         selected = relation.select_columns(self.dialect, window_of(days))
         lines = ", ".join(_as_csv(name, kind, self.dialect) for name, kind in relation.columns)
-        with desk() as connection:
-            columns = ", ".join(f'"{name}" {_PLAIN.get(kind, "VARCHAR")}' for name, kind in relation.columns)
-            connection.execute(f"CREATE TABLE {HANDED_OVER} ({columns})")
+        with desk(relation, days) as laid:
             with self._session(use_unicode=False) as session:
                 session.query(f"SELECT CONCAT_WS(',', {lines}) FROM ({selected}) AS selected")
-                _hand_over(session.use_result(), connection, relation)
+                _hand_over(session.use_result(), laid)
             with engine_errors(self.title, *_ERRORS):
-                return group_in(connection, relation.at_hand(HANDED_OVER), dimensions, days)
+                return laid.groupings(dimensions)
 
     def describe(self, origin: str) -> dict[str, str]:
         with self._session() as session, session.cursor() as cursor:
@@ -130,18 +129,17 @@ def _as_csv(name: str, kind: str, dialect: str) -> str:
     return f"IFNULL({column if kind in _PLAIN else f'HEX(CONVERT({column} USING utf8mb4))'}, '')"
 
 
-def _hand_over(result: Any, connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:
+def _hand_over(result: Any, laid: Desk) -> None:
     """Reads lines and lays them on the desk; while the server makes the next ones, the last are taken apart."""
-    names = [name for name, _ in relation.columns]
-    types = {name: _ARROW.get(kind, pa.string()) for name, kind in relation.columns}
-    columns = ", ".join(_from_csv(name, kind) for name, kind in relation.columns)
-    reading = pa.csv.ReadOptions(column_names=names)
+    columns = laid.relation.columns
+    types = {name: _ARROW.get(kind, pa.string()) for name, kind in columns}
+    expressions = [_from_csv(name, kind) for name, kind in columns]
+    reading = pa.csv.ReadOptions(column_names=list(types))
     converting = pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
 
     def lay(rows: Sequence[tuple[bytes]]) -> None:
         text = b"\n".join([line for (line,) in rows])
-        lines = pa.csv.read_csv(pa.BufferReader(text), reading, convert_options=converting)  # noqa: F841 - read below
-        connection.execute(f"INSERT INTO {HANDED_OVER} SELECT {columns} FROM lines")
+        laid.lay(pa.csv.read_csv(pa.BufferReader(text), reading, convert_options=converting), expressions)
 
     with ThreadPoolExecutor(1) as pool:
         laying: Future[None] | None = None
@@ -154,6 +152,4 @@ def _hand_over(result: Any, connection: duckdb.DuckDBPyConnection, relation: Rel
 
 
 def _from_csv(name: str, kind: str) -> str:
-    if kind in _ARROW:
-        return f'"{name}"'
-    return f'CAST("{name}" AS TIMESTAMP)' if kind == "naive" else f'decode(unhex("{name}"))'
+    return f'"{name}"' if kind in _PLAIN else f'decode(unhex("{name}"))'

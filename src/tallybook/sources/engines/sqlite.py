@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -22,7 +21,8 @@ import adbc_driver_sqlite.dbapi
 import duckdb
 
 from tallybook.days import ONE_DAY
-from tallybook.sources.engines.duck import desk, group_in
+from tallybook.errors import SourceFault
+from tallybook.sources.engines.desk import Desk, desk
 from tallybook.sources.engines.engine import check_file, connecting, engine_errors
 from tallybook.sources.groupings import Groupings
 from tallybook.sources.portable import quote
@@ -31,12 +31,9 @@ from tallybook.sources.relation import Relation, Window, window_of
 SAMPLE_ROWS = 200
 READERS = min(4, os.cpu_count() or 1)
 STEADY_TRIES = 20
-HANDED_OVER = "handed_over"
 _BATCHED = {"adbc.sqlite.query.batch_rows": "65536"}
 _WITNESS = {"int": "0", "float": "0.0"}
 _NO_TEXT = "''"
-_DUCKDB_TYPES = {"int": "BIGINT", "float": "DOUBLE"}
-"""By kind; every other one is text."""
 _KIND_OF_VALUE = {"integer": "int", "real": "float", "text": "text"}
 
 
@@ -52,12 +49,10 @@ class SQLite:
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         window = window_of(days)
         split = not self.scans_all(relation, window)
-        with desk() as connection, engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error, duckdb.Error):
-            columns = ", ".join(f'"{name}" {_DUCKDB_TYPES.get(kind, "VARCHAR")}' for name, kind in relation.columns)
-            connection.execute(f"CREATE TABLE {HANDED_OVER} ({columns})")
+        with desk(relation, days) as laid, engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error, duckdb.Error):
             with self._same_snapshot(READERS if split else 1) as sources:
-                _hand_over(sources, connection, relation, _selects(relation, window, len(sources)))
-            return group_in(connection, relation.at_hand(HANDED_OVER), dimensions, days)
+                _hand_over(sources, laid, _selects(relation, window, len(sources)))
+            return laid.groupings(dimensions)
 
     def describe(self, origin: str) -> dict[str, str]:
         with self._look() as connection:
@@ -78,14 +73,14 @@ class SQLite:
 
     @contextmanager
     def _look(self) -> Iterator[sqlite3.Connection]:
-        check_file(self.path)
-        with connecting("SQLite", sqlite3.OperationalError):
-            connection = sqlite3.connect(self._uri, uri=True)
-        try:
-            with engine_errors("SQLite", sqlite3.Error):
-                yield connection
-        finally:
-            connection.close()
+        with self._uri() as uri:
+            with connecting("SQLite", sqlite3.OperationalError):
+                connection = sqlite3.connect(uri, uri=True)
+            try:
+                with engine_errors("SQLite", sqlite3.Error):
+                    yield connection
+            finally:
+                connection.close()
 
     @contextmanager
     def _same_snapshot(self, count: int) -> Iterator[list[Any]]:
@@ -93,30 +88,58 @@ class SQLite:
 
         Each has begun to read, and a watcher that has not tells whether anyone has committed meanwhile.
         """
-        with self._look() as watcher:
+        with self._look() as watcher, self._uri() as uri:
             for _ in range(STEADY_TRIES):
                 with ExitStack() as stack:
                     before = _version(watcher)
-                    sources = [stack.enter_context(self._begun()) for _ in range(count)]
+                    sources = [stack.enter_context(_begun(uri)) for _ in range(count)]
                     if count == 1 or _version(watcher) == before:
                         yield sources
                         return
-            with self._begun() as source:
+            with _begun(uri) as source:
                 yield [source]
 
     @contextmanager
-    def _begun(self) -> Iterator[Any]:
-        with connecting("SQLite", adbc_driver_sqlite.dbapi.Error):
-            connection = adbc_driver_sqlite.dbapi.connect(self._uri)
-        with connection:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT COUNT(*) FROM sqlite_master")
-                cursor.fetchall()
-            yield connection
+    def _uri(self) -> Iterator[str]:
+        """The file's URI, to read only. One in WAL mode that nobody has open is read as it lies.
 
-    @property
-    def _uri(self) -> str:
-        return f"{self.path.absolute().as_uri()}?mode=ro"
+        SQLite would else make the two files that belong to that mode, and leave them behind, or fail where it may not.
+        Nothing keeps the owner from writing meanwhile, so that is looked for at the end.
+        """
+        check_file(self.path)
+        uri, before = f"{self.path.absolute().as_uri()}?mode=ro", _stamp(self.path)
+        if not _is_at_rest(self.path):
+            yield uri
+            return
+        yield f"{uri}&immutable=1"
+        if _stamp(self.path) != before:
+            raise SourceFault(f"{self.path} was written while it was read.", "It is tried again.")
+
+
+@contextmanager
+def _begun(uri: str) -> Iterator[Any]:
+    with connecting("SQLite", adbc_driver_sqlite.dbapi.Error):
+        connection = adbc_driver_sqlite.dbapi.connect(uri)
+    with connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM sqlite_master")
+            cursor.fetchall()
+        yield connection
+
+
+_IN_WAL_MODE = b"\x02\x02"
+"""The bytes 18 and 19 of such a file."""
+
+
+def _is_at_rest(path: Path) -> bool:
+    with connecting("SQLite", OSError), path.open("rb") as file:
+        header = file.read(20)
+    return header[18:] == _IN_WAL_MODE and not path.with_name(f"{path.name}-wal").exists()
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -144,18 +167,13 @@ _NEAR = "({column} >= '{first}' AND {column} < '{last}' OR {column} GLOB '*[^-0-
 """Whether text lies within the days, or has an offset, as `+08:00`, `-0300` or ` CET`."""
 
 
-def _hand_over(
-    sources: Sequence[Any], connection: duckdb.DuckDBPyConnection, relation: Relation, selects: Sequence[str]
-) -> None:
-    stop = threading.Event()
+def _hand_over(sources: Sequence[Any], laid: Desk, selects: Sequence[str]) -> None:
+    columns = [f'"{name}"' for name, _ in laid.relation.columns]
 
     def read(source: Any, select: str) -> None:
-        with connection.cursor() as target, source.cursor(adbc_stmt_kwargs=_BATCHED) as cursor:
-            cursor.execute(_with_witness(relation, select))
-            batches = cursor.fetch_record_batch()  # noqa: F841 - DuckDB finds it by its name in the statement
-            if not stop.is_set():
-                columns = ", ".join(f'"{name}"' for name, _ in relation.columns)
-                target.execute(f"INSERT INTO {HANDED_OVER} SELECT {columns} FROM batches WHERE NOT witness")
+        with source.cursor(adbc_stmt_kwargs=_BATCHED) as cursor:
+            cursor.execute(_with_witness(laid.relation, select))
+            laid.lay(cursor.fetch_record_batch(), columns, "NOT witness")
 
     with ThreadPoolExecutor(len(sources)) as pool:
         for reading in [pool.submit(read, source, select) for source, select in zip(sources, selects, strict=True)]:
