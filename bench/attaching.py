@@ -55,8 +55,8 @@ def _in_turns(folder: Path, traffic: Traffic) -> Iterator[Logs]:
     openers: dict[str, Callable[[], AbstractContextManager[Logs]]] = {
         "DuckDB": lambda: duckdb_logs(folder / "attached.duckdb", traffic),
         "SQLite": lambda: sqlite_logs(folder / "attached.sqlite", traffic, index=True),
-        "PostgreSQL": lambda: _on_server(postgresql_server, lambda url: postgresql_logs(url, traffic, index=True)),
-        "MariaDB": lambda: _on_server(mariadb_server, lambda socket: mariadb_logs(socket, traffic)),
+        "PostgreSQL": lambda: on_server(postgresql_server, lambda url: postgresql_logs(url, traffic, index=True)),
+        "MariaDB": lambda: on_server(mariadb_server, lambda socket: mariadb_logs(socket, traffic)),
         "ClickHouse": lambda: clickhouse_logs(folder / "clickhouse", traffic),
         "Spark": lambda: spark_logs(folder / "spark", traffic),
     }
@@ -67,9 +67,10 @@ def _in_turns(folder: Path, traffic: Traffic) -> Iterator[Logs]:
 
 
 @contextmanager
-def _on_server(
+def on_server(
     server: Callable[[], AbstractContextManager[str]], opened: Callable[[str], AbstractContextManager[Logs]]
 ) -> Iterator[Logs]:
+    """The logs in a server of our own, which is there as long as they are."""
     with server() as address, opened(address) as logs:
         yield logs
 

@@ -54,13 +54,13 @@ def _close(log: Path, memory_limit: str) -> dict[str, float]:
         with store.connect() as connection:
             connection.execute(f"SET memory_limit = '{memory_limit}'")
     with new_book(log.with_name("memory.book.sqlite")) as book:
-        start_mb = _peak_mb()
+        start_mb = peak_mb()
         close_all(book, store, TRAFFIC.all_days)
     store.close()
-    return {"start_mb": start_mb, "closing_mb": _peak_mb()}
+    return {"start_mb": start_mb, "closing_mb": peak_mb()}
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The high-water mark of this process's resident memory.
 
     `ru_maxrss` of a child begins at its parent's, so Linux is asked for the mark of this program alone.

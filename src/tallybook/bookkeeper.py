@@ -356,7 +356,7 @@ class Bookkeeper:
             "preset": "query" if declaration.query else declaration.preset,
             "table": declaration.pinned.table if declaration.pinned else None,
             "declared_in": self._registry.origin_of(source.name),
-            "first_day": _iso(source.known_first_day()),
+            "first_day": _iso(min(filter(None, (source.known_first_day(), min(closed, default=None))), default=None)),
             "closed_through": _iso(closed_through(min(closed, default=None), closed)),
         }
 

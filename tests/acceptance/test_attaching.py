@@ -314,7 +314,7 @@ class TestMappedAndSet:
             (["--set", "colour=x"], 2, "There is no setting 'colour'."),
             (["--map", "team=nope"], 1, "There is no column nope for team among created_at, model_name,"),
             (["--map", "team=DELETE FROM log_records"], 2, "'DELETE FROM log_records' is a statement."),
-            (["--map", "created_at=model_name"], 1, "The source holds 'gpt-5' where an instant belongs."),
+            (["--map", "created_at=model_name"], 1, "The source holds 'claude' where an instant belongs."),
             (["--set", "timeout_s=0"], 2, "--set timeout_s=0 is not from 1 to 86400."),
             (["--map", "team"], 2, "--map 'team' is not NAME=VALUE."),
         ],
@@ -369,7 +369,7 @@ class TestDetaching:
         gateway = new_api(tmp_path / "one-api.db")
         home.do("attach", "gw", gateway.url, "--preset", "new-api")
         home.do("backfill", ago(3), ago(2))
-        assert home.do("detach", "gw") == "gw is detached; 2 closed days stay in the book.\n"
+        assert home.do("detach", "gw") == "gw is detached; 2 closed days kept in the book.\n"
         assert home.ask("sources") == {"sources": []}
         assert home.ask("stats", "last7d")["totals"]["requests"] == 2
         assert home.run("close", "--source", "gw").failed_plainly(2).startswith("There is no source 'gw'.")
@@ -536,7 +536,9 @@ class TestASourceOfNoRecordOfOurs:
             )
         words = ["attach", "gw", f"duckdb:///{tmp_path}/gateway.duckdb"]
         assert (
-            home.run(*words).failed_plainly(1).endswith("Is log_records the table? Name another with --set table=NAME.")
+            home.run(*words)
+            .failed_plainly(1)
+            .endswith("Name the gateway with --preset, or a table with --set table=NAME.")
         )
         found = home.ask(*words, "--set", "table=calls")
         assert (found["table"], found["limits"]["failures"]) == ("calls", "none")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -15,8 +17,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from acceptance.foreign import TYPES, Gateway, new_api, on_files, on_postgresql, on_sqlite
-from acceptance.running import Home, ago, today
+from acceptance.foreign import TYPES, Gateway, epoch_s, new_api, on_files, on_postgresql, on_sqlite
+from acceptance.running import Home, ago, today, wait_for
 from databases import Database, on
 from tallybook.days import ONE_DAY
 from tallybook.declaration import Declaration
@@ -290,11 +292,8 @@ MADE = {
 
 
 class TestByTheIndex:
-    @on("postgresql", "sqlite")
-    @pytest.mark.parametrize("kind", ["TIMESTAMPTZ", "TIMESTAMP", "BIGINT", "INTEGER", "TEXT"])
+    @pytest.mark.parametrize(("database", "kind"), list(MADE), indirect=["database"])
     def test_a_day_is_found_by_the_index_on_time(self, database: Database, kind: str) -> None:
-        if (database.family, kind) not in MADE:
-            pytest.skip(f"{database.family} has no {kind} of its own")
         database.run(f"CREATE TABLE log_records (created_at {kind}, {TYPES})")
         database.run(FILLED[database.family].format(made=MADE[database.family, kind]))
         database.run("CREATE INDEX log_records_by_time ON log_records (created_at)")
@@ -340,22 +339,13 @@ class TestBesideAGatewayAtWork:
     def test_a_gateway_writes_while_its_table_is_read(self, tmp_path: Path) -> None:
         gateway = new_api(tmp_path / "one-api.db", days=())
         source = AttachedSource(Declaration(name="gw", url=gateway.url, preset="new-api"))
-        stop = threading.Event()
-        written: list[int] = []
-
-        def write() -> None:
-            connection = sqlite3.connect(gateway.path, timeout=0, isolation_level=None)
-            noon = f"strftime('%s', '{ago(1)} 12:00:00')"
-            while not stop.is_set():
-                connection.execute(f"INSERT INTO logs (created_at, type, model_name) VALUES ({noon}, 2, 'gpt-5')")
-                written.append(1)
-            connection.close()
-
-        with gateway_at_work(write, stop):
+        with at_work(gateway) as stop:
+            wait_for(lambda: records_of(source))
             seen = [records_of(source) for _ in range(10)]
+            written = stop()
         assert seen == sorted(seen)
-        assert 0 < seen[-1] <= len(written)
-        assert records_of(source) == len(written)
+        assert seen[0] < seen[-1] <= written
+        assert records_of(source) == written
 
     def test_a_table_is_read_while_it_is_altered(self, home: Home, tmp_path: Path) -> None:
         foreign = on_sqlite(tmp_path / "gateway.db")
@@ -368,22 +358,23 @@ class TestBesideAGatewayAtWork:
         connection.close()
 
 
+AT_WORK = """
+import sqlite3, sys, threading
+connection = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)
+stopped = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stopped.set())).start()
+written = 0
+while not stopped.is_set():
+    connection.execute("INSERT INTO logs (created_at, type, model_name) VALUES (?, 2, 'gpt-5')", sys.argv[2:])
+    written += 1
+print(written)
+"""
+
+
 @contextmanager
-def gateway_at_work(write: Callable[[], None], stop: threading.Event) -> Iterator[None]:
-    """A thread that writes as long as this lasts, and whose failure is ours."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            write()
-        except sqlite3.Error as error:
-            failed.append(error)
-
-    writer = threading.Thread(target=run)
-    writer.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        writer.join()
-    assert failed == []
+def at_work(gateway: Gateway) -> Iterator[Callable[[], int]]:
+    """A gateway that writes requests of yesterday, waiting for nobody, until it is stopped and tells how many."""
+    words = [sys.executable, "-c", AT_WORK, str(gateway.path), str(epoch_s(1, 12))]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield lambda: int(process.communicate()[0])
+        assert process.returncode == 0

@@ -429,7 +429,7 @@ class TestInAServer:
             assert 'tallybook_failed_days{source="gw"} 3.0\n' in metrics
             (standing,) = server.get("/v1/status")["sources"]
             assert standing["failed"] == [{"day": ago(days), "reason": reason} for days in (3, 2, 1)]
-            assert f"failed {ago(1)}" in home.do("status")
+            assert f"{ago(3)}, {ago(2)}, {ago(1)}: {reason}" in home.do("status")
             refused = home.run("close")
             assert refused.code == 1
             assert refused.err == (

@@ -519,7 +519,7 @@ CREATE_INDEX = {
     "sqlite": 'CREATE INDEX ix_tallybook_created_at ON "logs" ("created_at", "type")',
     "postgresql": 'CREATE INDEX CONCURRENTLY ix_tallybook_created_at ON "logs" ("created_at", "type")',
     "mysql": "CREATE INDEX ix_tallybook_created_at ON `logs` (`created_at`, `type`)",
-    "clickhouse": 'ALTER TABLE "logs" ADD INDEX ix_tallybook_created_at "created_at" TYPE minmax GRANULARITY 1',
+    "clickhouse": 'ALTER TABLE "logs" ADD INDEX ix_tallybook_created_at "created_at" TYPE minmax GRANULARITY 1, MATERIALIZE INDEX ix_tallybook_created_at',
 }
 
 

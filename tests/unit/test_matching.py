@@ -131,7 +131,7 @@ class TestMapped:
 
     def test_an_expression_may_be_mapped_too(self) -> None:
         found = matched({**RECORDS, "a": "int", "b": "int"}, mapped={"tokens_in": "a + COALESCE(b, 0)"})
-        assert fields(found)["tokens_in"] == "a + COALESCE(b, 0)"
+        assert fields(found)["tokens_in"] == "WHOLE(a + COALESCE(b, 0))"
         assert [name for name, _ in found.relation.columns] == ["created_at", "model_name", "a", "b"]
 
     def test_dollars_are_made_whole(self) -> None:
@@ -220,9 +220,10 @@ class TestSet:
             wishes(settings={name: value}).check(PRESETS["new-api"])
         assert caught.value.message == sentence
 
-    def test_a_cost_that_is_no_number_is_named(self) -> None:
-        with pytest.raises(UsageError, match="--set cost_usd=dear is not a number"):
-            matched(RECORDS, settings={"cost_usd": "dear"})
+    @pytest.mark.parametrize("value", ["dear", "1e99", "-1", "NaN"])
+    def test_a_cost_that_cannot_be_is_named(self, value: str) -> None:
+        with pytest.raises(UsageError, match=f"--set cost_usd={value} is no cost of a request"):
+            matched(RECORDS, settings={"cost_usd": value})
 
     def test_a_field_has_one_origin(self) -> None:
         with pytest.raises(UsageError) as caught:

@@ -158,7 +158,9 @@ def test_the_columns_of_an_expression_are_those_that_it_reads() -> None:
     assert columns_of("200") == ()
 
 
-@pytest.mark.parametrize("expression", ["SELECT 1", "(SELECT 1)", "DELETE FROM logs", "INSERT INTO a VALUES (1)"])
+@pytest.mark.parametrize(
+    "expression", ["SELECT 1", "(SELECT 1)", "DELETE FROM logs", "a; DROP TABLE logs", "INSERT INTO a VALUES (1)"]
+)
 def test_a_statement_is_no_expression(expression: str) -> None:
     with pytest.raises(UsageError) as caught:
         render(expression, "duckdb")

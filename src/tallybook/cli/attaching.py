@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tallybook.cli.cells import UNKNOWN, new_table, number, say
+from tallybook.cli.cells import UNKNOWN, count_of, new_table, number, say
 from tallybook.cli.common import json_flag, out, perform, print_json, with_settings
 from tallybook.cli.logs import read_pairs
 from tallybook.config import read_query
@@ -112,7 +112,7 @@ def detach(name: str, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        out.print(f"{answer['source']} is detached; {answer['days_kept']} closed days stay in the book.")
+        out.print(f"{answer['source']} is detached; {count_of(answer['days_kept'], 'closed day')} kept in the book.")
 
 
 def _print_found(console: Console, found: dict[str, Any]) -> None:

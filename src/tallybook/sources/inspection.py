@@ -105,7 +105,9 @@ def _find_table(
         except SourceFault as error:
             fault = fault or error
     message = fault.message if fault else ""
-    raise SourceFault(message, f"Is {' or '.join(names)} the table? Name another with --set table=NAME.")
+    others = "the gateway with --preset, or a table with --set table=NAME" if preset.name == "log_records" else ""
+    remedy = f"Name {others}." if others else f"Is {' or '.join(names)} the table? Name another with --set table=NAME."
+    raise SourceFault(message, remedy)
 
 
 def _columns_of_query(engine: Engine, origin: str) -> dict[str, str]:
@@ -203,7 +205,9 @@ class Findings:
             column = self.inspection.match.relation.time_column
             warnings.append(f"no index helps to find a day by {column}: each closing reads the whole table")
         if self.first is None:
-            warnings.append("there is no record yet; it counts as a source from its first record on")
+            unit = self.inspection.declaration.settings.get("time_unit")
+            unless = f", or its time is not in {unit}" if unit else ""
+            warnings.append(f"there is no record yet{unless}; it counts as a source from its first record on")
         return warnings
 
 
@@ -253,7 +257,7 @@ def _create_index(found: Inspection, day: date) -> str | None:
 _INDEXES = {
     "": "CREATE INDEX {name} ON {table} ({columns})",
     "postgresql": "CREATE INDEX CONCURRENTLY {name} ON {table} ({columns})",
-    "clickhouse": "ALTER TABLE {table} ADD INDEX {name} {time} TYPE minmax GRANULARITY 1",
+    "clickhouse": "ALTER TABLE {table} ADD INDEX {name} {time} TYPE minmax GRANULARITY 1, MATERIALIZE INDEX {name}",
 }
 
 

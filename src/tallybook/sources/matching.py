@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from tallybook.declaration import Declaration
 from tallybook.errors import SourceFault, UnknownName, UsageError, shorten
 from tallybook.measures import MEASURE_FIELDS
-from tallybook.records import read_cost
+from tallybook.records import MAX_COST_USD, Unacceptable, read_cost
 from tallybook.shape import STRING_FIELDS
 from tallybook.sources.instants import TIME_UNITS
 from tallybook.sources.portable import columns_of, parse, text_literal
@@ -141,9 +141,13 @@ def _check_mapped(wishes: Wishes, fields: Mapping[str, str], kinds: Mapping[str,
                 f"Name another with --map {name}=COLUMN.",
             )
         raise SourceFault(
-            f"The column {expression} is {kinds[columns[0]]}, and {name} is a whole number.",
+            f"The column {expression} is {kinds[columns[0]]}, and {name} is {_wanted(name)}.",
             f"Name another with --map {name}=COLUMN, or convert it with --query and a SELECT.",
         )
+
+
+def _wanted(name: str) -> str:
+    return "a text" if name in STRING_FIELDS else "a whole number"
 
 
 def _expressions(preset: Preset, wishes: Wishes) -> dict[str, tuple[str, ...]]:
@@ -154,10 +158,10 @@ def _expressions(preset: Preset, wishes: Wishes) -> dict[str, tuple[str, ...]]:
         if name == "cost_usd":
             found["cost_nanousd"] = (f"NANOUSD({_as_column(expression)})",)
         elif name != "created_at":
-            found[name] = (_as_column(expression),)
+            found[name] = (_as_whole(expression) if name in MEASURE_FIELDS else _as_column(expression),)
     for name, value in wishes.settings:
         if name == "cost_usd":
-            found["cost_nanousd"] = (str(read_cost(_decimal(value))),)
+            found["cost_nanousd"] = (str(_read_dollars(value)),)
         elif name in FIELDS:
             found[name] = (value if name in MEASURE_FIELDS else text_literal(value),)
     return found
@@ -169,16 +173,23 @@ def _with_options(expression: str, options: Mapping[str, str]) -> str:
     return expression
 
 
-def _decimal(value: str) -> Decimal:
+def _read_dollars(value: str) -> int:
     try:
-        return Decimal(value)
-    except InvalidOperation:
-        raise UsageError(f"--set cost_usd={shorten(value)} is not a number.", "Mend it and try again.") from None
+        return read_cost(Decimal(value))
+    except (InvalidOperation, Unacceptable):
+        remedy = f"Give dollars, from 0 to {MAX_COST_USD:,}."
+        raise UsageError(f"--set cost_usd={shorten(value)} is no cost of a request.", remedy) from None
 
 
 def _as_column(expression: str) -> str:
     """A plain name is a column, though SQL may have another use for the word, as for `user` and `group`."""
     return f'"{expression}"' if expression.replace("_", "").isalnum() else expression
+
+
+def _as_whole(expression: str) -> str:
+    """What a user computes may have a fraction; a plain column is told by its type."""
+    column = _as_column(expression)
+    return column if parse(column).key == "column" else f"WHOLE({column})"
 
 
 def _there(columns: Sequence[str], kinds: Mapping[str, str]) -> bool:
@@ -201,6 +212,8 @@ def _fit(name: str, expression: str, kinds: Mapping[str, str], written_in: str) 
     kind = kinds.get(parsed.name) if parsed.key == "column" else None
     if kind is None or kind == "unknown":
         return expression
+    if name in STRING_FIELDS and kind in ("json", "nested"):
+        return None
     if name in STRING_FIELDS:
         return expression if kind == "text" else f"CAST({expression} AS VARCHAR)"
     return {"int": expression, "float": f"WHOLE({expression})"}.get(kind)

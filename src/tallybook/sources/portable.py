@@ -92,12 +92,13 @@ class _Path(tuple[str, ...]):
 def parse(expression: str, written_in: str = "duckdb") -> exp.Expr:
     """The expression taken apart; one that is no SQL is a `UsageError`. Not to be changed: it is shared."""
     try:
-        parsed = sqlglot.parse_one(expression, read=written_in)
+        statements = sqlglot.parse(expression, read=written_in)
     except SqlglotError as error:
         raise UsageError(
             f"{shorten(expression)!r} is not an SQL expression: {first_line(error)}.", "Mend it and try again."
         ) from None
-    if isinstance(parsed, exp.Query | exp.DDL | exp.DML | exp.Command):
+    parsed = statements[0] if len(statements) == 1 else None
+    if parsed is None or isinstance(parsed, exp.Query | exp.DDL | exp.DML | exp.Command):
         raise UsageError(f"{shorten(expression)!r} is a statement.", "Give an expression over the source's columns.")
     return parsed
 

@@ -128,7 +128,13 @@ def _exists(path: Path) -> bool:
 
 
 _SUFFIXES = {".ndjson": ".jsonl", ".json": ".jsonl"}
-_SCHEME_OF_SUFFIX = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl"}
+_SCHEME_OF_SUFFIX = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3"), "sqlite"),
+    **dict.fromkeys((".duckdb", ".ddb"), "duckdb"),
+}
 
 
 def suffix_of(path: str) -> str:

@@ -69,6 +69,7 @@ def desk(relation: Relation, days: Sequence[date]) -> Iterator[Desk]:
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"SET temp_directory = '{folder}'")
         connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
         opened = Desk(connection, relation, days)
         opened.clear()
         yield opened

@@ -34,6 +34,7 @@ KINDS = {
     "TIMESTAMP": "naive",
     "TIMESTAMP WITH TIME ZONE": "zoned",
     "JSON": "json",
+    **dict.fromkeys(("STRUCT", "MAP", "UNION"), "nested"),
 }
 Connect = Callable[[], duckdb.DuckDBPyConnection]
 

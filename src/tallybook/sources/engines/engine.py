@@ -47,7 +47,8 @@ class Engine(Protocol):
     def describe(self, origin: str) -> dict[str, str]:
         """The columns of what may stand after FROM, with their kinds.
 
-        A kind is int, float, text, bool, json, naive or zoned for a timestamp, other, or unknown where no value tells.
+        A kind is int, float, text, bool, json, nested, naive or zoned for a timestamp, other, or unknown where no value
+        tells.
         """
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -120,6 +120,8 @@ def _arguments(url: str) -> dict[str, Any]:
         "passwd": parts.password and unquote(parts.password),
         "db": unquote(parts.path.lstrip("/")),
         "unix_socket": query.get("unix_socket") or query.get("socket"),
+        "ssl_mode": query.get("ssl_mode", "").upper(),
+        "ssl": {name.removeprefix("ssl_"): query[name] for name in ("ssl_ca", "ssl_cert", "ssl_key") if name in query},
     }
     return {name: value for name, value in given.items() if value}
 

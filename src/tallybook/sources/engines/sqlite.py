@@ -2,17 +2,21 @@
 
 Handing the selected columns over as Arrow to a DuckDB in this process takes less than half the time of grouping in
 SQLite. Where an index keeps each to its own part of the window, several connections read at once.
+
+The file is opened by the driver's SQLite alone, and never by Python's: a process's locks on a file are one set, so that
+two libraries in it let go of each other's, and a gateway would write over what is being read.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +35,7 @@ from tallybook.sources.relation import Relation, Window, window_of
 SAMPLE_ROWS = 200
 READERS = min(4, os.cpu_count() or 1)
 STEADY_TRIES = 20
-_BATCHED = {"adbc.sqlite.query.batch_rows": "65536"}
+_BATCHED = {"adbc.sqlite.query.batch_rows": "16384"}
 _WITNESS = {"int": "0", "float": "0.0"}
 _NO_TEXT = "''"
 _KIND_OF_VALUE = {"integer": "int", "real": "float", "text": "text"}
@@ -49,38 +53,36 @@ class SQLite:
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         window = window_of(days)
         split = not self.scans_all(relation, window)
-        with desk(relation, days) as laid, engine_errors("SQLite", adbc_driver_sqlite.dbapi.Error, duckdb.Error):
+        with desk(relation, days) as laid, _sqlite_errors():
             with self._same_snapshot(READERS if split else 1) as sources:
                 _hand_over(sources, laid, _selects(relation, window, len(sources)))
             return laid.groupings(dimensions)
 
     def describe(self, origin: str) -> dict[str, str]:
-        with self._look() as connection:
-            names = [column[0] for column in connection.execute(f"SELECT * FROM {origin} LIMIT 0").description]
+        with self._look() as look:
+            look.execute(f"SELECT * FROM {origin} LIMIT 0")
+            names = [column[0] for column in look.description]
             types = ", ".join(f'typeof("{name}")' for name in names)
-            sample = connection.execute(f"SELECT {types} FROM {origin} LIMIT {SAMPLE_ROWS}").fetchall()
-            declared = _declared_types(connection, origin)
+            look.execute(f"SELECT {types} FROM {origin} LIMIT {SAMPLE_ROWS}")
+            sample = look.fetchall()
+            declared = _declared_types(look, origin)
         found = {name: _kind({row[place] for row in sample}) for place, name in enumerate(names)}
         return {name: kind or _kind_of_type(declared.get(name, "")) for name, kind in found.items()}
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with self._look() as connection:
-            return connection.execute(sql).fetchall()
+        with self._look() as look:
+            look.execute(sql)
+            return list(look.fetchall())
 
     def scans_all(self, relation: Relation, window: Window) -> bool:
         plan = self.rows(f"EXPLAIN QUERY PLAN {relation.select_columns(self.dialect, window)}")
         return not any(f"({relation.time_column}>" in detail or "(rowid>" in detail for *_, detail in plan)
 
     @contextmanager
-    def _look(self) -> Iterator[sqlite3.Connection]:
-        with self._uri() as uri:
-            with connecting("SQLite", sqlite3.OperationalError):
-                connection = sqlite3.connect(uri, uri=True)
-            try:
-                with engine_errors("SQLite", sqlite3.Error):
-                    yield connection
-            finally:
-                connection.close()
+    def _look(self) -> Iterator[Any]:
+        """A cursor for small questions."""
+        with self._uri() as uri, _sqlite_errors(), _connected(uri) as connection, connection.cursor() as cursor:
+            yield cursor
 
     @contextmanager
     def _same_snapshot(self, count: int) -> Iterator[list[Any]]:
@@ -107,8 +109,10 @@ class SQLite:
         Nothing keeps the owner from writing meanwhile, so that is looked for at the end.
         """
         check_file(self.path)
-        uri, before = f"{self.path.absolute().as_uri()}?mode=ro", _stamp(self.path)
-        if not _is_at_rest(self.path):
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        with connecting("SQLite", OSError):
+            before, is_at_rest = _stamp(self.path), _is_at_rest(self.path)
+        if not is_at_rest:
             yield uri
             return
         yield f"{uri}&immutable=1"
@@ -116,11 +120,39 @@ class SQLite:
             raise SourceFault(f"{self.path} was written while it was read.", "It is tried again.")
 
 
+PATIENCE_MS = 5_000
+_WRAPPED = re.compile(r"^[A-Z_]+: (\[SQLite\] )?(failed to \w+ query: )?", re.IGNORECASE)
+
+
+class _Refused(Exception):
+    """What SQLite itself said, without what its driver puts before it."""
+
+
 @contextmanager
-def _begun(uri: str) -> Iterator[Any]:
+def _sqlite_errors() -> Iterator[None]:
+    with engine_errors("SQLite", _Refused, duckdb.Error):
+        try:
+            yield
+        except adbc_driver_sqlite.dbapi.Error as error:
+            raise _Refused(_WRAPPED.sub("", str(error))) from error
+
+
+@contextmanager
+def _connected(uri: str) -> Iterator[Any]:
+    """A connection that waits a while for a writer that keeps everybody out, as without WAL each does."""
     with connecting("SQLite", adbc_driver_sqlite.dbapi.Error):
         connection = adbc_driver_sqlite.dbapi.connect(uri)
     with connection:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+            cursor.fetchall()
+        yield connection
+
+
+@contextmanager
+def _begun(uri: str) -> Iterator[Any]:
+    """A connection that has begun to read."""
+    with _connected(uri) as connection:
         with connection.cursor() as cursor:
             cursor.execute("SELECT COUNT(*) FROM sqlite_master")
             cursor.fetchall()
@@ -132,9 +164,14 @@ _IN_WAL_MODE = b"\x02\x02"
 
 
 def _is_at_rest(path: Path) -> bool:
-    with connecting("SQLite", OSError), path.open("rb") as file:
-        header = file.read(20)
-    return header[18:] == _IN_WAL_MODE and not path.with_name(f"{path.name}-wal").exists()
+    return not path.with_name(f"{path.name}-wal").exists() and _is_in_wal_mode(path, path.stat().st_ino)
+
+
+@lru_cache(maxsize=256)
+def _is_in_wal_mode(path: Path, inode: int) -> bool:  # noqa: ARG001 - another file of that name is asked anew
+    """Asked once, before anything else: whoever closes a file lets go of all locks that the process has on it."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == _IN_WAL_MODE
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -142,8 +179,9 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA data_version").fetchall()[0][0])
+def _version(watcher: Any) -> int:
+    watcher.execute("PRAGMA data_version")
+    return int(watcher.fetchall()[0][0])
 
 
 def _selects(relation: Relation, window: Window, count: int) -> list[str]:
@@ -200,12 +238,13 @@ def _kind(types: set[str]) -> str | None:
     return known.pop() if len(known) == 1 else "text"
 
 
-def _declared_types(connection: sqlite3.Connection, origin: str) -> dict[str, str]:
+def _declared_types(look: Any, origin: str) -> dict[str, str]:
     """The columns' types as the table declares them; values need not heed them, so they only tell what to expect."""
     if origin.startswith("("):
         return {}
     _, _, table = origin.rpartition(".")
-    return {name: kind for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})")}
+    look.execute(f"PRAGMA table_info({table})")
+    return {name: kind for _, name, kind, *_ in look.fetchall()}
 
 
 def _kind_of_type(declared: str) -> str:
