@@ -32,7 +32,7 @@ types: $(READY) ## mypy, strict
 
 check: lint types test ## what CI calls
 
-bench: $(READY) ## print the benchmark tables (about 10 minutes)
+bench: $(READY) ## print the benchmark tables (about 15 minutes); an engine that is not here is left out
 	$(BIN)/python -m bench
 
 bench-quick: $(READY) ## the same on a hundredth of the records: does it run?

@@ -527,6 +527,20 @@ class TestStrangeRecords:
         assert "\x1b" not in home.do("stats", "yesterday", "--by", "model")
 
 
+class TestOurOwnHome:
+    def test_our_own_logs_are_no_source_to_attach(self, home: Home) -> None:
+        home.do("status")
+        refused = home.run("attach", "gw", f"duckdb:///{home.path}/logs.duckdb").failed_plainly(1)
+        assert refused == f"{home.path}/logs.duckdb holds our own logs. They are the source 'local' already."
+
+    def test_a_list_of_sources_that_is_broken_is_told(self, home: Home) -> None:
+        home.do("status")
+        (home.path / "sources.json").write_text("[{")
+        refused = home.run("status").failed_plainly(2)
+        assert refused.startswith(f"{home.path}/sources.json cannot be read: ")
+        assert refused.endswith("Move it away, and attach the sources anew.")
+
+
 class TestASourceOfNoRecordOfOurs:
     def test_a_gateway_s_own_file_beside_other_tables(self, home: Home, tmp_path: Path) -> None:
         with duckdb.connect(tmp_path / "gateway.duckdb") as connection:

@@ -90,6 +90,8 @@ def read_only(path: Path) -> Connect:
             if "lock" in str(error):
                 raise SourceDown(f"Another process holds {path}.", _NO_WRITER) from error
             raise
+        except duckdb.ConnectionException as error:
+            raise SourceDown(f"{path} holds our own logs.", "They are the source 'local' already.") from error
         connection.execute("SET TimeZone = 'UTC'")
         return connection
 

@@ -22,7 +22,13 @@ import pyarrow.csv
 from MySQLdb.cursors import DictCursor
 
 from tallybook.sources.engines.desk import Desk, desk
-from tallybook.sources.engines.engine import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, connecting, engine_errors
+from tallybook.sources.engines.engine import (
+    CONNECT_TIMEOUT_S,
+    ROW_DAYS,
+    STATEMENT_TIMEOUT_S,
+    connecting,
+    engine_errors,
+)
 from tallybook.sources.groupings import Groupings
 from tallybook.sources.portable import quote
 from tallybook.sources.relation import Relation, Window, window_of
@@ -53,7 +59,7 @@ class MySQL:
     timeout_s: int = STATEMENT_TIMEOUT_S
     title: str = "MySQL"
     dialect: str = "mysql"
-    days_per_read: int = 31
+    days_per_read: int = ROW_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         selected = relation.select_columns(self.dialect, window_of(days))

@@ -14,6 +14,7 @@ import psycopg
 from tallybook import aggregate
 from tallybook.sources.engines.engine import (
     CONNECT_TIMEOUT_S,
+    ROW_DAYS,
     STATEMENT_TIMEOUT_S,
     connecting,
     engine_errors,
@@ -55,7 +56,7 @@ class PostgreSQL:
     timeout_s: int = STATEMENT_TIMEOUT_S
     title: str = "PostgreSQL"
     dialect: str = "postgres"
-    days_per_read: int = 31
+    days_per_read: int = ROW_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         by_bucket, by_slice = aggregate.compile_for(
@@ -72,15 +73,15 @@ class PostgreSQL:
         return Groupings(buckets, slices)
 
     def describe(self, origin: str) -> dict[str, str]:
-        """Prepared, as in `rows`, since only then is nothing but a single statement taken."""
+        """Binary, as in `rows`: of the ways to send a statement, that one takes a single one and prepares none."""
         with self._session() as connection, connection.cursor() as cursor:
-            cursor.execute(f"SELECT * FROM {origin} AS t LIMIT 0".encode(), prepare=True)
+            cursor.execute(f"SELECT * FROM {origin} AS t LIMIT 0".encode(), binary=True)
             columns = cursor.description or []
             return {column.name: _KINDS.get(_type_name(connection, column.type_code), "other") for column in columns}
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self._session() as connection:
-            return connection.execute(sql.encode(), prepare=True).fetchall()
+            return connection.execute(sql.encode(), binary=True).fetchall()
 
     def scans_all(self, relation: Relation, window: Window) -> bool:
         """Asks for the plan with scans of the whole table discouraged: a small table's real plan would say nothing.

@@ -27,7 +27,7 @@ import duckdb
 from tallybook.days import ONE_DAY
 from tallybook.errors import SourceFault
 from tallybook.sources.engines.desk import Desk, desk
-from tallybook.sources.engines.engine import check_file, connecting, engine_errors
+from tallybook.sources.engines.engine import ROW_DAYS, check_file, connecting, engine_errors
 from tallybook.sources.groupings import Groupings
 from tallybook.sources.portable import quote
 from tallybook.sources.relation import Relation, Window, window_of
@@ -48,7 +48,7 @@ class SQLite:
     path: Path
     title: str = "SQLite"
     dialect: str = "sqlite"
-    days_per_read: int = 31
+    days_per_read: int = ROW_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         window = window_of(days)
