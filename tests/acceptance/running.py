@@ -1,4 +1,4 @@
-"""The installed command and the real server, run as a user runs them: in processes of their own, on a home of their own."""
+"""The command and the real server, run as a user runs them: in processes of their own, on a home of their own."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from acceptance.prefork import READ_AT_IMPORT, run_forked
+
 Found = TypeVar("Found")
 
 COMMAND = str(Path(sys.executable).with_name("tallybook"))
@@ -40,7 +42,7 @@ def ago(days: int) -> str:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without any setting of tallybook but the `extra` ones."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("TALLYBOOK_")}
-    return {**own, "COLUMNS": "200", **(extra or {})}
+    return {**own, **READ_AT_IMPORT, **(extra or {})}
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def run(
     prefix: Sequence[str] = (),
     before: Callable[[], None] | None = None,
 ) -> Ran:
-    """Runs `tallybook` with these words to its end; `before` is called in the new process first."""
+    """Runs the installed command with these words to its end; `before` is called in the new process first."""
     done = subprocess.run(
         [*prefix, COMMAND, *words],
         capture_output=True,
@@ -98,7 +100,11 @@ class Home:
 
     def run(self, *words: str, env: Mapping[str, str] | None = None, before: Callable[[], None] | None = None) -> Ran:
         """Runs a command on this home."""
-        return run("--home", str(self.path), *words, env=env, before=before)
+        words = ("--home", str(self.path), *words)
+        if before:
+            return run(*words, env=env, before=before)
+        code, out, err = run_forked(words, environment(env), None, PATIENCE_S)
+        return Ran(code, out.decode(), err.decode())
 
     def do(self, *words: str) -> str:
         """Runs a command that must succeed in silence on standard error; answers its standard output."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -54,6 +55,7 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and exits: 0 done, 1 failed or a fault found, 2 wrong usage or refused."""
     _write_what_can_be_written()
+    _start_no_idle_threads()
     try:
         code = tallybook.main(arguments, prog_name="tallybook", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -79,6 +81,11 @@ def _write_what_can_be_written() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _start_no_idle_threads() -> None:
+    """NumPy comes in with Arrow and would start a thread for each core, to multiply matrices, of which we have none."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _say(message: str, remedy: str, code: int) -> int:

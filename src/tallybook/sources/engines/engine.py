@@ -18,7 +18,7 @@ from tallybook.sources.relation import Relation, Window
 COLUMNAR_DAYS = 366
 """An engine that stores columns reads a year as easily as a day."""
 
-ROW_DAYS = 10
+ROW_DAYS = 31
 """One that stores rows is held for as long as it reads; a month at once was at best a sixth quicker, and took half as
 much memory again (`python -m bench chunks`)."""
 
