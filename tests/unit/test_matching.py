@@ -194,7 +194,7 @@ class TestSet:
         with pytest.raises(UnknownName) as caught:
             wishes(settings={"colour": "x"}).check(PRESETS["new-api"])
         assert caught.value.message == "There is no setting 'colour'."
-        assert caught.value.remedy == f"Use one of: table, time_unit, failures, timeout_s, quota_per_usd, {FIELDS}."
+        assert caught.value.remedy == f"Use one of: table, time_unit, failures, timeout_s, days_per_read, quota_per_usd, {FIELDS}."
 
     def test_an_option_of_another_preset_is_refused(self) -> None:
         with pytest.raises(UnknownName, match="There is no setting 'quota_per_usd'"):
@@ -209,6 +209,7 @@ class TestSet:
             ("tokens_in", "٣", "--set tokens_in=٣ is not a whole number."),
             ("timeout_s", "soon", "--set timeout_s=soon is not a whole number."),
             ("timeout_s", "0", "--set timeout_s=0 is not from 1 to 86400."),
+            ("days_per_read", "367", "--set days_per_read=367 is not from 1 to 366."),
             ("timeout_s", "86401", "--set timeout_s=86401 is not from 1 to 86400."),
             ("quota_per_usd", "0", "--set quota_per_usd=0: nothing can be divided by 0."),
             ("failures", "maybe", "--set failures=maybe cannot be."),

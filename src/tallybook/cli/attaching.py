@@ -47,7 +47,7 @@ from tallybook.config import read_query
     multiple=True,
     callback=read_pairs,
     metavar="NAME=VALUE",
-    help="One value of a field for every record, or an option: table, time_unit, failures, timeout_s, quota_per_usd.",
+    help="One value of a field for every record, or an option: table, time_unit, failures, timeout_s, days_per_read …",
 )
 @json_flag
 @with_settings

@@ -36,6 +36,8 @@ class AttachedSource:
     def days_per_read(self) -> int:
         from tallybook.sources.places import open_place  # noqa: PLC0415 - as in `_inspect`
 
+        if wished := self.declaration.settings.get("days_per_read"):
+            return int(wished)
         try:
             return open_place(self._url).engine.days_per_read
         except TallybookError:

@@ -22,8 +22,9 @@ NAMED_FIELDS = tuple("cost_usd" if name == "cost_nanousd" else name for name in 
 """The fields as users name them: money in dollars."""
 
 FAILURES = ("logged", "unknown")
-MAX_TIMEOUT_S = 86_400
-OPTIONS = ("table", "time_unit", "failures", "timeout_s")
+MOST = {"timeout_s": 86_400, "days_per_read": 366}
+"""The options that are whole numbers from 1 to this."""
+OPTIONS = ("table", "time_unit", "failures", *MOST)
 """What `--set` may give besides the record's fields and the options of a preset."""
 
 
@@ -61,15 +62,13 @@ def _check_setting(name: str, value: str, preset: Preset) -> None:
     choices = {"time_unit": tuple(TIME_UNITS), "failures": FAILURES}.get(name)
     if choices and value not in choices:
         raise UsageError(f"--set {name}={shorten(value)} cannot be.", f"Use one of: {', '.join(choices)}.")
-    number = name in (*preset.options, "timeout_s") or name in MEASURE_FIELDS
+    number = name in (*preset.options, *MOST) or name in MEASURE_FIELDS
     if number and not (value.isascii() and value.isdecimal()):
         raise UsageError(f"--set {name}={shorten(value)} is not a whole number.", "Mend it and try again.")
     if name in preset.options and not int(value):
         raise UsageError(f"--set {name}=0: nothing can be divided by 0.", "Mend it and try again.")
-    if name == "timeout_s" and not 1 <= int(value) <= MAX_TIMEOUT_S:
-        raise UsageError(
-            f"--set timeout_s={shorten(value)} is not from 1 to {MAX_TIMEOUT_S}.", "Mend it and try again."
-        )
+    if name in MOST and not 1 <= int(value) <= MOST[name]:
+        raise UsageError(f"--set {name}={shorten(value)} is not from 1 to {MOST[name]}.", "Mend it and try again.")
 
 
 def check(declaration: Declaration) -> tuple[Preset, Wishes]:

@@ -19,8 +19,8 @@ COLUMNAR_DAYS = 366
 """An engine that stores columns reads a year as easily as a day."""
 
 ROW_DAYS = 31
-"""One that stores rows is held for as long as it reads; a month at once was at best a sixth quicker, and took half as
-much memory again (`python -m bench chunks`)."""
+"""One that stores rows: of 1 to 31 days at once, a month was the quickest on SQLite and MariaDB, and as quick as any on
+PostgreSQL (BENCHMARKS.md, table 9); `--set days_per_read=` gives another, where its records are too many for memory."""
 
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_S = 300
