@@ -24,7 +24,7 @@ from tallybook.declaration import Declaration
 from tallybook.logs.store import LogStore
 from tallybook.source import Source
 from tallybook.sources.attached import AttachedSource
-from tallybook.sources.engines.postgresql import OPTIONS
+from tallybook.sources.engines.postgresql import SETTINGS
 from tallybook.sources.inspection import inspect
 
 BATCH_ROWS = 100_000
@@ -128,8 +128,7 @@ def ingest_into_sqlite(path: Path, table: str, columns: str, records: str) -> No
 @contextmanager
 def postgresql_logs(url: str, traffic: Traffic, index: bool = False) -> Iterator[Logs]:
     """The traffic in a PostgreSQL; the original's session has the same settings as ours."""
-    settings = {**OPTIONS, "default_transaction_read_only": "off"}
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     with psycopg.connect(url, autocommit=True, options=options) as connection:
         _fill_postgresql(connection, traffic)
         if index:

@@ -14,13 +14,23 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}", re.ASCII)
 RESERVED = ("local",)
 
 
+class FailuresSeen(msgspec.Struct, frozen=True):
+    """What is known of failures that are logged only where a gateway is told to.
+
+    `since` is the first day with a logged one; while there is none, the days before `sought_before` were looked at.
+    """
+
+    since: date | None = None
+    sought_before: date | None = None
+
+
 class Pinned(msgspec.Struct, frozen=True):
     """What attaching found: closing relies on it, and fails rather than read something else."""
 
     table: str
     kinds: dict[str, str]
-    failures_logged: bool
     first_day: date | None
+    failures: FailuresSeen = FailuresSeen()
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from acceptance.running import Home, ago, today, wait_for
 from databases import Database, on
 from tallybook.days import ONE_DAY
 from tallybook.declaration import Declaration
-from tallybook.errors import SourceFault
+from tallybook.errors import SourceDown, SourceFault
 from tallybook.source import Slicing
 from tallybook.sources.attached import AttachedSource
 from tallybook.sources.inspection import inspect
+from tallybook.sources.places import open_place
 from tallybook.sources.relation import window_of
+from tallybook.sources.urls import SourceUrl
 
 YESTERDAY = today() - ONE_DAY
 
@@ -116,6 +119,44 @@ class TestReadingOnly:
         refused = home.run("attach", "gw", postgres_url, "--query", file).failed_plainly(1)
         assert refused.startswith("PostgreSQL could not read the logs: cannot insert multiple commands")
         assert possessions(postgres_url) == before
+
+
+class TestWhatPostgresqlIsTold:
+    def test_the_url_s_own_options_hold(self, home: Home, postgres_url: str) -> None:
+        on_server(postgres_url, "CREATE SCHEMA gateway")
+        url = f"{postgres_url}&options=-c%20search_path%3Dgateway"
+        with psycopg.connect(url) as connection:
+            connection.execute(f"CREATE TABLE log_records (created_at TIMESTAMPTZ, {TYPES})".encode())
+            connection.execute(f"INSERT INTO log_records VALUES ('{ago(1)} 10:00+00', 'gpt-5', 200)".encode())
+        assert home.ask("attach", "gw", url)["yesterday"]["requests"] == 1
+
+    def test_nothing_is_asked_for_at_the_start_that_a_pooler_would_refuse(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+            url = f"postgresql://reader@127.0.0.1:{port}/db?sslmode=disable&gssencmode=disable"
+            calling = threading.Thread(target=call, args=(url,))
+            calling.start()
+            caller, _ = listening.accept()
+            greeting = caller.recv(10_000)
+            caller.close()
+            calling.join()
+        words = greeting[8:].rstrip(b"\0").split(b"\0")
+        assert dict(zip(words[::2], words[1::2], strict=True)) == {
+            b"user": b"reader",
+            b"database": b"db",
+            b"application_name": b"tallybook",
+        }
+
+    def test_every_reading_is_read_only_in_utc_and_limited(self, postgres_url: str) -> None:
+        names = ("transaction_read_only", "TimeZone", "statement_timeout", "enable_sort", "transaction_isolation")
+        engine = open_place(SourceUrl(postgres_url), timeout_s=7).engine
+        told = engine.rows("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
+        assert told == [("on", "UTC", "7s", "off", "repeatable read")]
+
+
+def call(url: str) -> None:
+    with suppress(SourceDown):
+        open_place(SourceUrl(url)).engine.rows("SELECT 1")
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:
@@ -230,6 +271,41 @@ class TestNotForLong:
         assert standing["gw"]["closed_through"] == ago(1)
         assert standing["slow"]["missing"] == [ago(1)]
 
+    def test_a_file_is_read_without_a_limit_unless_one_is_given(self, home: Home, tmp_path: Path) -> None:
+        foreign = on_files(tmp_path / "logs", "parquet")
+        file = home.file(
+            "slow.sql",
+            "SELECT TIMESTAMP '2026-11-22 10:00:00' AS created_at, 'gpt-5' AS model_name, a.range * b.range AS tokens_in "
+            "FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1",
+        )
+        begun = time.monotonic()
+        words = [foreign.url, "--query", file, "--set", "timeout_s=1"]
+        assert (
+            home.run("attach", "gw", *words).failed_plainly(1).startswith("DuckDB took longer than timeout_s allows.")
+        )
+        assert time.monotonic() - begun < 20
+
+    @pytest.mark.parametrize(
+        ("url", "engine"),
+        [("sqlite:////var/one-api.db", "SQLite"), ("spark:///llm", "Spark"), ("oracle://db/x", "oracle")],
+    )
+    def test_where_there_is_no_limit_none_can_be_given(self, home: Home, url: str, engine: str) -> None:
+        refused = home.run("attach", "gw", url, "--set", "timeout_s=9").failed_plainly(2)
+        assert refused == f"{engine} cannot be told to end a statement after timeout_s. Leave out timeout_s."
+
+    @pytest.mark.engines
+    def test_one_that_takes_the_call_and_says_nothing_is_given_up_soon(self, home: Home, tmp_path: Path) -> None:
+        gateway = new_api(tmp_path / "one-api.db", days=(1, 0))
+        with silence() as port:
+            home.path.mkdir()
+            (home.path / "tallybook.toml").write_text(f'[sources.a]\nurl = "clickhouse://u:p@127.0.0.1:{port}/db"\n')
+            home.do("attach", "gw", gateway.url, "--preset", "new-api")
+            begun = time.monotonic()
+            answer = home.ask("stats", "today", "--live")
+            assert time.monotonic() - begun < 20
+        assert answer["unreachable"] == {"a": "ClickHouse cannot be reached: timed out."}
+        assert answer["totals"]["requests"] == 1
+
     def test_there_is_one_connection_at_a_time_which_says_whose_it_is(self, home: Home, postgres_url: str) -> None:
         on_server(postgres_url, *view("INTERVAL '0'"))
         home.do("attach", "slow", postgres_url, "--set", "table=calls")
@@ -244,6 +320,24 @@ class TestNotForLong:
         )
         assert sessions(postgres_url) == []
         assert home.ask("status")["sources"][0]["closed_through"] == ago(1)
+
+
+@contextmanager
+def silence() -> Iterator[int]:
+    """The port of one who takes every call and never says a word."""
+    callers: list[socket.socket] = []
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                callers.append(listening.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=listen, daemon=True).start()
+        yield int(listening.getsockname()[1])
+        listening.shutdown(socket.SHUT_RDWR)
+    for caller in callers:
+        caller.close()
 
 
 def view(delay: str) -> Sequence[str]:

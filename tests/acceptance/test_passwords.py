@@ -100,6 +100,14 @@ class TestInTheUrl:
             "mysql://reader:hunter2@db:port/x",
             "clickhouse://reader:hunter2@127.0.0.1:1/db",
             "trino://reader:hunter2@127.0.0.1:1/db",
+            "mssql://reader:hunter2@127.0.0.1:1/db",
+            "impala://reader:hunter2@127.0.0.1:1/db",
+            "polars://reader:hunter2@127.0.0.1:1/db",
+            "datafusion://reader:hunter2@127.0.0.1:1/db",
+            "flink://reader:hunter2@127.0.0.1:1/db",
+            "singlestoredb://reader:hunter2@127.0.0.1:1/db",
+            "host=127.0.0.1 port=1 password=hunter2 user=reader",
+            "user=reader password = 'hun ter2' dbname=x.db",
         ],
     )
     def test_a_url_that_cannot_be_taken_is_told_without_it(self, home: Home, given: str) -> None:

@@ -126,11 +126,21 @@ class TestWhatOneCannotKnow:
         gateway = new_api(tmp_path / "one-api.db", days=(2, 1))
         gateway.serve(1, hour=11, failed=True)
         found = home.ask("attach", "gw", gateway.url, "--preset", "new-api")
-        assert found["limits"]["failures"] == "opt-in, logged"
+        assert found["limits"]["failures"] == f"opt-in, logged since {ago(1)}"
         home.do("backfill", ago(2), ago(1))
         answer = home.ask("stats", "last7d")
-        assert (answer["totals"]["failed"], answer["totals"]["success"]) == (1, 2)
-        assert [row["failed"] for row in answer["series"][-2:]] == [0, 1]
+        assert (answer["totals"]["failed"], answer["totals"]["success"]) == (None, 2)
+        assert [row["failed"] for row in answer["series"][-2:]] == [None, 1]
+
+    def test_a_gateway_that_begins_to_log_them_knows_them_from_then_on(self, home: Home, tmp_path: Path) -> None:
+        gateway = new_api(tmp_path / "one-api.db", days=(4, 3, 2, 1))
+        home.do("attach", "gw", gateway.url, "--preset", "new-api")
+        home.do("backfill", ago(4), ago(3))
+        gateway.serve(2, hour=11, failed=True)
+        home.do("backfill", ago(2), ago(1))
+        assert [row["failed"] for row in home.ask("stats", "last7d")["series"][-4:]] == [None, None, 1, 0]
+        assert home.is_intact(4)
+        assert home.ask("reconcile")["results"] == []
 
     @pytest.mark.parametrize(("said", "failed"), [("logged", 0), ("unknown", None)])
     def test_the_user_knows_better(self, home: Home, tmp_path: Path, said: str, failed: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sqlite3
 import subprocess
@@ -22,7 +23,7 @@ from acceptance.foreign import Gateway, new_api
 from acceptance.running import Home, ago, serving, wait_for
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import load_settings
-from tallybook.errors import SourceDown
+from tallybook.errors import SourceDown, UsageError
 
 Result = tuple[str, str, str, str | None]
 
@@ -400,18 +401,152 @@ class TestAChangedTable:
         on_postgresql(postgres_url, "ALTER TABLE log_records ALTER created_at TYPE TIMESTAMP")
         assert ticked(keeper) == [("gw", "2026-11-23", "closed", None)]
 
-    def test_a_source_of_the_file_holds_on_to_what_the_server_first_found(self, tmp_path: Path, clock: Clock) -> None:
+
+class TestAChangedTableOfTheFile:
+    """A source of `tallybook.toml`, whose first day is closed; then a column has another name, and a day goes by."""
+
+    REASON = "The column tokens_in of log_records is gone, or its name or type has changed."
+
+    @pytest.fixture
+    def opened(self, tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Bookkeeper]]:
+        """Declares the source, and opens the home as the next process does."""
         home, file = tmp_path / "configured", tmp_path / "gateway.db"
         on_sqlite(file, CREATE, *insert(22))
         home.mkdir()
-        (home / "tallybook.toml").write_text(f'[sources.gw]\nurl = "sqlite:///{file}"\n')
+        keepers: list[Bookkeeper] = []
+
+        def declared(*more: str, url: str = f"sqlite:///{file}") -> Bookkeeper:
+            for keeper in keepers:
+                keeper.close_all()
+            keepers.clear()
+            lines = [f'[sources.gw]\nurl = "{url}"', *more]
+            (home / "tallybook.toml").write_text("".join(f"{line}\n" for line in lines))
+            keepers.append(Bookkeeper(load_settings({"home": str(home)}, {}), clock))
+            return keepers[0]
+
+        assert ticked(declared()) == [("gw", "2026-11-22", "closed", None)]
+        on_sqlite(file, *insert(23), "ALTER TABLE log_records RENAME COLUMN tokens_in TO prompt_tokens")
+        clock.now += timedelta(days=1)
+        yield declared
+        for keeper in keepers:
+            keeper.close_all()
+
+    def test_the_next_process_holds_on_to_what_was_first_found(self, opened: Callable[..., Bookkeeper]) -> None:
+        for _ in range(2):
+            assert ticked(opened()) == [("gw", "2026-11-23", "failed", self.REASON)]
+
+    @pytest.mark.usefixtures("opened")
+    def test_only_the_owner_can_read_what_is_kept_of_it(self, tmp_path: Path) -> None:
+        kept = tmp_path / "configured" / "pins.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+
+    def test_declared_in_another_way_it_is_looked_at_anew(self, opened: Callable[..., Bookkeeper]) -> None:
+        assert ticked(opened('map = {tokens_in = "prompt_tokens"}')) == [("gw", "2026-11-23", "closed", None)]
+
+    def test_without_what_is_kept_it_is_taken_as_it_is(self, opened: Callable[..., Bookkeeper], tmp_path: Path) -> None:
+        (tmp_path / "configured" / "pins.json").unlink()
+        assert ticked(opened()) == [("gw", "2026-11-23", "closed", None)]
+
+    def test_what_is_kept_may_be_broken_and_is_told(self, opened: Callable[..., Bookkeeper], tmp_path: Path) -> None:
+        path = tmp_path / "configured" / "pins.json"
+        path.write_text("[{")
+        with pytest.raises(UsageError) as caught:
+            opened()
+        assert caught.value.message.startswith(f"{path} cannot be read: ")
+        assert caught.value.remedy == "Move it away, and the sources of tallybook.toml are taken as they are then."
+
+    def test_a_password_is_no_part_of_it_and_may_be_changed(
+        self, tmp_path: Path, clock: Clock, postgres_url: str
+    ) -> None:
+        on_postgresql(postgres_url, CREATE, *insert(22, 23))
+        home = tmp_path / "guarded"
+        home.mkdir()
+        for password, outcome in (("hunter2", "closed"), ("hunter3", "failed")):
+            (home / "tallybook.toml").write_text(f'[sources.gw]\nurl = "{postgres_url}&password={password}"\n')
+            keeper = Bookkeeper(load_settings({"home": str(home)}, {}), clock)
+            assert [each[2] for each in ticked(keeper)] == [outcome]
+            keeper.close_all()
+            assert "hunter" not in (home / "pins.json").read_text()
+            clock.now += timedelta(days=1)
+            on_postgresql(postgres_url, "ALTER TABLE log_records DROP COLUMN IF EXISTS tokens_in")
+
+    def test_its_file_is_relative_to_the_home(
+        self, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        home = tmp_path / "relative"
+        (home / "logs").mkdir(parents=True)
+        on_sqlite(home / "logs" / "gateway.db", CREATE, *insert(22))
+        (home / "tallybook.toml").write_text('[sources.gw]\nurl = "sqlite:///logs/gateway.db"\n')
+        monkeypatch.chdir(tmp_path)
         keeper = Bookkeeper(load_settings({"home": str(home)}, {}), clock)
         assert ticked(keeper) == [("gw", "2026-11-22", "closed", None)]
-        clock.now += timedelta(days=1)
-        on_sqlite(file, *insert(23), "ALTER TABLE log_records RENAME COLUMN tokens_in TO prompt_tokens")
-        reason = "The column tokens_in of log_records is gone, or its name or type has changed."
-        assert ticked(keeper) == [("gw", "2026-11-23", "failed", reason)]
         keeper.close_all()
+
+
+class TestWhyInTheNextProcess:
+    """Without a server, `close` of one process fails, and `status` of the next says why."""
+
+    def test_a_source_that_was_away_and_is_back_has_still_failed(self, home: Home, tmp_path: Path) -> None:
+        gateway = new_api(tmp_path / "one-api.db", days=(2, 1))
+        home.do("attach", "gw", gateway.url, "--preset", "new-api")
+        away = gateway.path.rename(tmp_path / "away.db")
+        assert home.run("close").code == 1
+        away.rename(gateway.path)
+        (standing,) = home.ask("status")["sources"]
+        assert standing["failed"] == [{"day": ago(1), "reason": f"There is no file {gateway.path}."}]
+        assert standing["missing"] == [ago(2), ago(1)]
+        home.do("close")
+        assert home.ask("status")["sources"][0]["failed"] == []
+
+    def test_one_that_was_never_reached_has_failed_too(self, home: Home, tmp_path: Path) -> None:
+        home.path.mkdir()
+        (home.path / "tallybook.toml").write_text(f'[sources.gw]\nurl = "sqlite:///{tmp_path}/gone.db"\n')
+        reason = f"There is no file {tmp_path}/gone.db."
+        for _ in range(2):
+            (standing,) = home.ask("status")["sources"]
+            assert standing["first_day"] is None
+            assert (standing["missing"], standing["failed"]) == ([ago(1)], [{"day": ago(1), "reason": reason}])
+            assert home.run("close").code == 1
+        new_api(tmp_path / "gone.db", days=(0,))
+        (home.path / "tallybook.toml").write_text(
+            f'[sources.gw]\nurl = "sqlite:///{tmp_path}/gone.db"\npreset = "new-api"\n'
+        )
+        home.do("close")
+        (standing,) = home.ask("status")["sources"]
+        assert (standing["missing"], standing["failed"]) == ([], [])
+
+    def test_one_that_can_be_looked_at_but_not_read_says_why(self, home: Home, tmp_path: Path) -> None:
+        file = tmp_path / "gateway.duckdb"
+        with duckdb.connect(file) as connection:
+            connection.execute(f"CREATE TABLE raw AS SELECT TIMESTAMP '{ago(1)} 10:00' AS created_at, '200' AS status")
+            connection.execute(
+                "CREATE VIEW log_records AS "
+                "SELECT created_at, 'gpt-5' AS model_name, CAST(status AS INTEGER) AS status_code FROM raw"
+            )
+        home.do("attach", "gw", f"duckdb:///{file}")
+        with duckdb.connect(file) as connection:
+            connection.execute("UPDATE raw SET status = 'teapot'")
+        assert home.run("close").code == 1
+        (standing,) = home.ask("status")["sources"]
+        assert [each["day"] for each in standing["failed"]] == [ago(1)]
+        assert "Could not convert string 'teapot' to INT32" in standing["failed"][0]["reason"]
+
+    def test_what_is_kept_is_for_the_owner_and_goes_with_the_source(self, home: Home, tmp_path: Path) -> None:
+        gateway = new_api(tmp_path / "one-api.db", days=(1,))
+        home.do("attach", "gw", gateway.url, "--preset", "new-api")
+        gateway.path.rename(tmp_path / "away.db")
+        assert home.run("close").code == 1
+        kept = home.path / "failures.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert json.loads(kept.read_text()) == {"gw": {ago(1): f"There is no file {gateway.path}."}}
+        home.do("detach", "gw")
+        assert json.loads(kept.read_text()) == {}
+
+    def test_a_file_of_reasons_that_is_broken_keeps_nobody_from_working(self, home: Home, tmp_path: Path) -> None:
+        home.do("attach", "gw", new_api(tmp_path / "one-api.db", days=(1,)).url, "--preset", "new-api")
+        (home.path / "failures.json").write_text("{")
+        assert home.run("close").code == 0
+        assert home.ask("status")["sources"][0]["closed_through"] == ago(1)
 
 
 class TestInAServer:
@@ -439,6 +574,17 @@ class TestInAServer:
             back(home, gateway)
             assert "tallybook_failure{" not in server.http.get("/metrics").text
         assert home.is_intact(3)
+
+    def test_as_many_days_are_missing_as_have_failed_of_one_that_was_never_reached(
+        self, home: Home, tmp_path: Path
+    ) -> None:
+        home.path.mkdir()
+        (home.path / "tallybook.toml").write_text(f'[sources.gw]\nurl = "sqlite:///{tmp_path}/gone.db"\n')
+        with serving(home) as server:
+            wait_for(lambda: "tallybook_failure{" in server.http.get("/metrics").text)
+            metrics = server.http.get("/metrics").text
+        assert 'tallybook_failed_days{source="gw"} 1.0\n' in metrics
+        assert 'tallybook_missing_days{source="gw"} 1.0\n' in metrics
 
     def test_plain_words_name_who_is_missing_from_today(self, home: Home, tmp_path: Path) -> None:
         gateway = new_api(tmp_path / "one-api.db")

@@ -253,7 +253,12 @@ def test_what_attaching_finds(database: Database) -> None:
         *("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "latency_ms", "ttft_ms", "cost_usd"),
     ]
     assert findings["cannot_fill"] == ["user", "operation", "error_type"]
-    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == ["full", "1 ms", "known", "request"]
+    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == [
+        "full",
+        "whole milliseconds",
+        "known",
+        "request",
+    ]
     assert pick(findings, "warnings create_index") == [[], None]
 
 

@@ -219,7 +219,12 @@ def test_what_attaching_finds(database: Database) -> None:
         *("tokens_in", "tokens_out", "tokens_cached", "latency_ms", "cost_usd"),
     ]
     assert findings["cannot_fill"] == ["operation", "error_type", "tokens_reasoning", "ttft_ms"]
-    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == ["full", "1 ms", "none", "attempt"]
+    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == [
+        "full",
+        "whole milliseconds",
+        "none",
+        "attempt",
+    ]
     assert pick(findings, "warnings create_index") == [[], None]
 
 

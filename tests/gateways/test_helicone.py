@@ -206,7 +206,12 @@ def test_what_attaching_finds(database: Database) -> None:
     assert pick(findings, "first_record last_record") == ["2026-11-21T23:59:59Z", "2026-11-23T00:00:00Z"]
     assert findings["yesterday"] == {"day": "2026-11-22", "requests": 5}
     assert findings["cannot_fill"] == ["team", "operation", "error_type", "tokens_reasoning"]
-    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == ["full", "1 ms", "known", "request"]
+    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == [
+        "full",
+        "whole milliseconds",
+        "known",
+        "request",
+    ]
     assert pick(findings, "warnings create_index") == [[], None]
 
 

@@ -300,5 +300,10 @@ def test_what_attaching_finds(database: Database, table: str) -> None:
     assert findings["yesterday"] == {"day": "2026-11-22", "requests": 4}
     user = ["user"] if table == "observations" else []
     assert findings["cannot_fill"] == ["provider", "api_key", *user, "operation", "error_type"]
-    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == ["full", "1 ms", "known", "request"]
+    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == [
+        "full",
+        "whole milliseconds",
+        "known",
+        "request",
+    ]
     assert pick(findings, "warnings create_index") == [[], None]

@@ -284,7 +284,12 @@ def test_what_attaching_finds(database: Database) -> None:
     assert pick(findings, "first_record last_record") == ["2026-11-21T23:59:59Z", "2026-11-23T00:00:00Z"]
     assert findings["yesterday"] == {"day": "2026-11-22", "requests": 4}
     assert findings["cannot_fill"] == []
-    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == ["full", "1 ms", "known", "attempt"]
+    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == [
+        "full",
+        "whole milliseconds",
+        "known",
+        "attempt",
+    ]
     assert pick(findings, "warnings create_index") == [[], None]
 
 

@@ -11,11 +11,12 @@ import pytest
 import oracle
 from databases import Database, on
 from gateways.gorm import Log, Table
-from gateways.looking import attached, content, found, slices, totals
+from gateways.looking import attached, content, found, pinned, slices, totals
 from stories import TODAY, YESTERDAY, Record, at, record
 from tallybook.content import DayContent
 from tallybook.digest import digest_day
 from tallybook.source import Slicing
+from tallybook.sources.attached import AttachedSource
 
 everywhere = on("sqlite", "postgresql", "mysql", "clickhouse")
 
@@ -393,7 +394,7 @@ def test_latency_is_in_whole_seconds(database: Database) -> None:
     keep(database, consumed("11-22 09:00", use_time=61), consumed("11-22 09:01", use_time=0))
     day = totals(yesterday(database))
     assert (day["latency_sum_ms"], day["latency_count"]) == (61_000, 2)
-    assert found(database, "new-api")["limits"]["latency_resolution"] == "1 s"
+    assert found(database, "new-api")["limits"]["latency_resolution"] == "whole seconds"
 
 
 @everywhere
@@ -438,7 +439,49 @@ def test_failures_of_another_day_show_that_they_are_logged(database: Database) -
     keep(database, failed("11-01 09:00"), consumed("11-22 09:00"))
     assert yesterday(database).unknown == ()
     assert yesterday(database, failures="unknown").unknown == ("failed",)
-    assert found(database, "new-api")["limits"]["failures"] == "opt-in, logged"
+    assert found(database, "new-api")["limits"]["failures"] == "opt-in, logged since 2026-11-01"
+
+
+def told(source: AttachedSource, *days: int) -> list[bool]:
+    """Of each of these consecutive days of November whether it knows its failures."""
+    chosen = [YESTERDAY.replace(day=day) for day in days]
+    return [day.unknown == () for day in source.contents(chosen, Slicing())]
+
+
+@everywhere
+def test_failures_are_known_from_the_first_day_that_has_one(database: Database) -> None:
+    keep(database, *(consumed(f"11-{day} 09:00") for day in (18, 19, 20, 21, 22)), failed("11-20 23:59"))
+    assert told(attached(database, "new-api"), 18, 19, 20, 21, 22) == [False, False, True, True, True]
+    assert told(attached(database, "new-api"), 18, 19) == [False, False]
+    assert told(attached(database, "new-api"), 22) == [True]
+
+
+@everywhere
+def test_the_first_day_that_has_one_may_be_years_ago(database: Database) -> None:
+    keep(
+        database,
+        consumed("11-22 09:00"),
+        {**failed("11-22 09:00"), "created_at": int(at("11-22 09:00").timestamp()) - 900 * 86_400},
+    )
+    assert told(attached(database, "new-api"), 21, 22) == [True, True]
+
+
+@everywhere
+def test_logging_that_is_switched_on_after_attaching_is_known_from_that_day(database: Database) -> None:
+    keep(database, consumed("11-20 09:00"))
+    source = pinned(attached(database, "new-api"))
+    assert told(source, 20, 21) == [False, False]
+    LOGS.insert(database, [{"id": 2, **failed("11-22 09:00")}])
+    assert told(source, 21, 22) == [False, True]
+    assert told(pinned(source), 21, 22) == [False, True]
+    assert told(source, 20) == [False]
+
+
+@everywhere
+def test_the_user_s_word_holds_for_every_day(database: Database) -> None:
+    keep(database, consumed("11-20 09:00"), failed("11-22 09:00"))
+    assert told(attached(database, "new-api", failures="logged"), 20, 21, 22) == [True, True, True]
+    assert told(attached(database, "new-api", failures="unknown"), 20, 21, 22) == [False, False, False]
 
 
 @everywhere
@@ -492,8 +535,8 @@ def test_what_attaching_shows(database: Database) -> None:
     ]
     assert shown["cannot_fill"] == ["operation", "error_type", "tokens_reasoning"]
     assert shown["limits"] == {
-        "failures": "opt-in, logged",
-        "latency_resolution": "1 s",
+        "failures": "opt-in, logged since 2026-11-22",
+        "latency_resolution": "whole seconds",
         "ttft": "known",
         "count_by": "request",
         "notes": [

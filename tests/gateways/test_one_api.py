@@ -267,7 +267,7 @@ def test_what_attaching_shows(database: Database) -> None:
     assert shown["cannot_fill"] == ["team", "operation", "error_type", "tokens_cached", "tokens_reasoning", "ttft_ms"]
     assert shown["limits"] == {
         "failures": "none",
-        "latency_resolution": "1 ms",
+        "latency_resolution": "whole milliseconds",
         "ttft": "none",
         "count_by": "request",
         "notes": [

@@ -311,7 +311,7 @@ def test_what_attaching_shows(database: Database) -> None:
     assert shown["cannot_fill"] == ["team", "operation", "error_type", "tokens_reasoning"]
     assert shown["limits"] == {
         "failures": "none",
-        "latency_resolution": "1 ms",
+        "latency_resolution": "whole milliseconds",
         "ttft": "known",
         "count_by": "request",
         "notes": [

@@ -208,7 +208,12 @@ def test_what_attaching_finds(database: Database) -> None:
         *("latency_ms", "ttft_ms", "cost_usd"),
     ]
     assert findings["cannot_fill"] == ["team", "api_key", "user", "operation", "error_type", "tokens_reasoning"]
-    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == ["none", "1 ms", "known", "attempt"]
+    assert pick(findings["limits"], "failures latency_resolution ttft count_by") == [
+        "none",
+        "whole milliseconds",
+        "known",
+        "attempt",
+    ]
 
 
 @on("postgresql")

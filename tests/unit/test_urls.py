@@ -169,3 +169,29 @@ def test_a_password_with_signs_that_are_not_quoted_is_refused_and_not_told(url: 
     assert caught.value.remedy == (
         "In a password write % as %25, / as %2F, : as %3A, ? as %3F, # as %23, @ as %40, [ as %5B."
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("host=db password=hunter2 user=ann", "host=db password=*** user=ann"),
+        ("password = 'hun ter2' host=db", "password=*** host=db"),
+    ],
+)
+def test_a_connection_as_libpq_writes_it_is_no_url_and_is_shown_without_its_password(given: str, shown: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        absolute(given)
+    assert caught.value.message == "Settings of a connection are no URL."
+    assert caught.value.remedy == "Write them as one: postgresql://USER:${PASSWORD}@HOST:PORT/DATABASE."
+    with pytest.raises(UsageError):
+        open_place(SourceUrl(given))
+    assert SourceUrl(given).shown() == shown
+    assert "ter2" not in SourceUrl(given).scrub(f"no file {given}")
+
+
+def test_a_file_may_be_relative_to_another_folder_than_this_one(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.db").touch()
+    assert absolute("sqlite:///logs/a.db", tmp_path) == f"sqlite:///{tmp_path}/logs/a.db"
+    assert absolute("logs/*.csv", tmp_path) == f"csv:///{tmp_path}/logs/*.csv"
+    assert absolute("sqlite:////var/a.db", tmp_path) == "sqlite:////var/a.db"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tallybook.content import DayContent
 from tallybook.declaration import Declaration
@@ -20,13 +22,14 @@ if TYPE_CHECKING:
 class AttachedSource:
     """The source that a declaration names. Its table is inspected before each reading, so that a change is noticed.
 
-    A declaration without a pin, as of `tallybook.toml`, holds on to what its first inspection found.
-    The first day is asked for once and remembered until `forget`. No message of an error shows a password.
+    A declaration without a pin, as of `tallybook.toml` at first, holds on to what its first inspection found; `keep` is
+    told of each declaration whose pin says more than before. The first day is asked for once and remembered until
+    `forget`. No message of an error shows a password.
     """
 
-    def __init__(self, declaration: Declaration) -> None:
+    def __init__(self, declaration: Declaration, keep: Callable[[Declaration], None] = lambda _: None) -> None:
         self.declaration = declaration
-        self._held = declaration
+        self._keep = keep
         self.name = declaration.name
         self._url = SourceUrl(declaration.url)
         self._first_day = declaration.pinned.first_day if declaration.pinned else None
@@ -50,8 +53,10 @@ class AttachedSource:
     def first_day(self) -> date | None:
         if not self._asked:
             with self._told():
-                self._first_day = self._inspect().source.first_day()
+                found = self._inspect()
+                self._first_day = found.source.first_day()
             self._asked = self._first_day is not None
+            self._hold(found)
         return self._first_day
 
     def known_first_day(self) -> date | None:
@@ -65,20 +70,34 @@ class AttachedSource:
     def _inspect(self) -> Inspection:
         from tallybook.sources.inspection import inspect  # noqa: PLC0415 - half a second that not every command should pay
 
-        found = inspect(self._held)
-        if self._held.pinned is None:
-            self._held = found.pinned(None)
+        found = inspect(self.declaration)
+        self._hold(found)
         return found
+
+    def _hold(self, found: Inspection) -> None:
+        """Pins what was found at first, and what has been learned since of the first day and of failures."""
+        pin = self.declaration.pinned or found.pin(None)
+        first_day = min(filter(None, (pin.first_day, self._first_day)), default=None)
+        pin = msgspec.structs.replace(pin, first_day=first_day, failures=found.failures_seen)
+        if pin != self.declaration.pinned:
+            self.declaration = msgspec.structs.replace(self.declaration, pinned=pin)
+            self._keep(self.declaration)
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         with self._told():
-            yield from self._inspect().source.contents(days, slicing)
+            found = self._inspect()
+            for content in found.source.contents(days, slicing):
+                self._hold(found)
+                yield content
 
     def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None
 
     def arrived_before(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None
+
+    def price_versions(self, day: date) -> tuple[str, ...]:  # noqa: ARG002 - as `TableSource` has it
+        return ()
 
     def imports_begun(self) -> int:
         return 0

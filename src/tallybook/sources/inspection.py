@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from tallybook.content import DayContent
 from tallybook.days import ONE_DAY, day_of
-from tallybook.declaration import Declaration, Pinned
+from tallybook.declaration import Declaration, FailuresSeen, Pinned
 from tallybook.errors import SourceFault, UsageError
 from tallybook.measures import REQUESTS
-from tallybook.records import EARLIEST
 from tallybook.source import Slicing
-from tallybook.sources.engines.engine import STATEMENT_TIMEOUT_S, Engine
+from tallybook.sources.engines.engine import Engine
+from tallybook.sources.extremes import TEXTS_AT_ONCE, first_instant, unread_times
 from tallybook.sources.instants import guess_time_unit
 from tallybook.sources.matching import Match, Wishes, check, match
+from tallybook.sources.opt_in import LoggedFailures
 from tallybook.sources.places import Place, open_place
 from tallybook.sources.portable import quote
 from tallybook.sources.preset import Preset
@@ -25,13 +26,11 @@ from tallybook.sources.relation import Relation, window_of
 from tallybook.sources.table import TableSource
 from tallybook.sources.urls import SourceUrl
 
-PROBED = timedelta(days=30)
-"""How far back from the last record failed ones are looked for: no more of somebody's table is read for it."""
-
 
 @dataclass(frozen=True)
 class Inspection:
-    """A source as it was found."""
+    """A source as it was found. `unknown` names what none of its days can tell; `failures` are those that are logged
+    only where the gateway is told to, unless the user says whether it does."""
 
     declaration: Declaration
     preset: Preset
@@ -39,19 +38,27 @@ class Inspection:
     table: str
     match: Match
     kinds: Mapping[str, str]
-    failures_logged: bool
+    unknown: tuple[str, ...]
+    failures: LoggedFailures | None
 
     @property
     def source(self) -> TableSource:
         """The source, ready to be read."""
-        unknown = self.match.relation.unknown if self.failures_logged else ("failed",)
-        relation = replace(self.match.relation, unknown=unknown)
-        return TableSource(self.declaration.name, relation, self.place.engine)
+        relation = replace(self.match.relation, unknown=self.unknown)
+        return TableSource(self.declaration.name, relation, self.place.engine, self.failures)
 
     def pinned(self, first_day: date | None) -> Declaration:
         """The declaration with what was found, for later readings to hold on to."""
-        pin = Pinned(self.table, dict(self.kinds), self.failures_logged, first_day)
-        return Declaration(**{**_values(self.declaration), "pinned": pin})
+        return Declaration(**{**_values(self.declaration), "pinned": self.pin(first_day)})
+
+    def pin(self, first_day: date | None) -> Pinned:
+        """What was found, for later readings to hold on to."""
+        return Pinned(self.table, dict(self.kinds), first_day, self.failures_seen)
+
+    @property
+    def failures_seen(self) -> FailuresSeen:
+        """What is known by now of failures that are logged only sometimes."""
+        return self.failures.seen if self.failures else FailuresSeen()
 
 
 def _values(declaration: Declaration) -> dict[str, Any]:
@@ -62,16 +69,17 @@ def inspect(declaration: Declaration) -> Inspection:
     """Connects and looks. Raises `SourceDown`, `SourceFault`, or `UsageError` for what can never be."""
     preset, wishes = check(declaration)
     url = SourceUrl(declaration.url)
-    place = open_place(url, int(wishes.setting("timeout_s") or STATEMENT_TIMEOUT_S))
+    timeout = wishes.setting("timeout_s")
+    place = open_place(url, int(timeout) if timeout else None)
     _check_database(preset, place)
     table, origin, kinds = _find_table(declaration, preset, wishes, place)
     found = match(preset, wishes, place.family, origin, kinds, _time_unit(preset, wishes, place, origin, kinds))
     read = {name: kinds[name] for name, _ in found.relation.columns}
     if declaration.pinned:
         _check_unchanged(declaration.pinned, read, table)
-    return Inspection(
-        declaration, preset, place, table, found, read, _failures_logged(declaration, preset, wishes, place, found)
-    )
+    unknown = _unknown(preset, wishes, found)
+    failures = None if unknown else _logged_failures(declaration, preset, wishes, place, found)
+    return Inspection(declaration, preset, place, table, found, read, unknown, failures)
 
 
 def _check_database(preset: Preset, place: Place) -> None:
@@ -131,43 +139,50 @@ def _time_unit(preset: Preset, wishes: Wishes, place: Place, origin: str, kinds:
     return guess_time_unit(int(latest)) if latest else None
 
 
+_CHANGED = (
+    "Mend the table, or detach the source and attach it again; for one of tallybook.toml delete pins.json in the home."
+)
+
+
 def _check_unchanged(pinned: Pinned, kinds: Mapping[str, str], table: str) -> None:
     """A column that now has another type may mean something else; nothing is closed from it unasked.
 
     A column of SQLite has no type while it has no value.
     """
     if table != pinned.table:
-        raise SourceFault(
-            f"The table is {table} now, and was {pinned.table} when it was attached.", "Detach it and attach it again."
-        )
+        raise SourceFault(f"The table is {table} now, and was {pinned.table} when it was attached.", _CHANGED)
     for name, before in pinned.kinds.items():
         now = kinds.get(name)
         if now is None:
-            raise SourceFault(
-                f"The column {name} of {table} is gone, or its name or type has changed.",
-                "Mend the table, or detach the source and attach it again.",
-            )
+            raise SourceFault(f"The column {name} of {table} is gone, or its name or type has changed.", _CHANGED)
         if now != before and "unknown" not in (now, before) and {now, before} != {"int", "float"}:
             raise SourceFault(
-                f"The column {name} of {table} is {now} now, and was {before} when it was attached.",
-                "Mend the table, or detach the source and attach it again.",
+                f"The column {name} of {table} is {now} now, and was {before} when it was attached.", _CHANGED
             )
 
 
-def _failures_logged(declaration: Declaration, preset: Preset, wishes: Wishes, place: Place, found: Match) -> bool:
-    """Whether a day without failures had none, or none that were logged."""
-    if (said := wishes.setting("failures")) is not None:
-        return said == "logged"
-    if preset.limits.failures != "opt-in" or preset.failure is None:
-        return preset.limits.failures == "full" and "status_code" in found.filled
-    if declaration.pinned:
-        return declaration.pinned.failures_logged
+def _unknown(preset: Preset, wishes: Wishes, found: Match) -> tuple[str, ...]:
+    """What no day of the source can tell."""
+    said = wishes.setting("failures")
+    if said == "logged" or (said is None and preset.limits.failures != "none"):
+        return found.relation.unknown
+    return ("failed",)
+
+
+def _logged_failures(
+    declaration: Declaration, preset: Preset, wishes: Wishes, place: Place, found: Match
+) -> LoggedFailures | None:
+    """Who looks for the day from which on failures are logged; None where it is known that they are."""
+    if preset.failure is None or wishes.setting("failures"):
+        return None
+    failed = replace(found.relation, where=(*found.relation.where, preset.failure))
     source = TableSource(declaration.name, found.relation, place.engine)
-    last = source.last_instant()
-    if last is None:
-        return False
-    window = (max(last - PROBED, EARLIEST), last + timedelta(seconds=1))
-    return bool(place.engine.rows(found.relation.select_one(place.engine.dialect, preset.failure, window)))
+    pin = declaration.pinned
+    return LoggedFailures(
+        pin.failures if pin else FailuresSeen(),
+        lambda since, until: first_instant(failed, place.engine, since, until),
+        lambda: (pin.first_day if pin else None) or source.first_day(),
+    )
 
 
 @dataclass(frozen=True)
@@ -179,6 +194,7 @@ class Findings:
     last: datetime | None
     yesterday: DayContent
     create_index: str | None
+    unread_times: int = 0
 
     def as_json(self) -> dict[str, Any]:
         found = self.inspection
@@ -204,6 +220,10 @@ class Findings:
         if self.create_index:
             column = self.inspection.match.relation.time_column
             warnings.append(f"no index helps to find a day by {column}: each closing reads the whole table")
+        if self.unread_times:
+            column = self.inspection.match.relation.time_column
+            few = f"of the last {TEXTS_AT_ONCE:,} times in {column}"
+            warnings.append(f"{self.unread_times:,} {few} are no instants: their records are left out")
         if self.first is None:
             unit = self.inspection.declaration.settings.get("time_unit")
             unless = f", or its time is not in {unit}" if unit else ""
@@ -219,7 +239,7 @@ def limits(found: Inspection) -> dict[str, Any]:
     known, filled = found.preset.limits, found.match.filled
     failures = known.failures if "status_code" in filled else "none"
     if failures == "opt-in":
-        failures = "opt-in, logged" if found.failures_logged else "opt-in, none logged"
+        failures = _opt_in(found)
     return {
         "failures": failures,
         "latency_resolution": known.latency_resolution if "latency_ms" in filled else "none",
@@ -227,6 +247,13 @@ def limits(found: Inspection) -> dict[str, Any]:
         "count_by": "request" if found.match.relation.attempts else _count_by(found.preset),
         "notes": list(known.notes),
     }
+
+
+def _opt_in(found: Inspection) -> str:
+    since = found.failures_seen.since
+    if found.unknown or (found.failures and not since):
+        return "opt-in, none logged"
+    return f"opt-in, logged since {since}" if since else "opt-in, logged"
 
 
 def _count_by(preset: Preset) -> str:
@@ -238,8 +265,12 @@ def examine(declaration: Declaration, now: datetime, slicing: Slicing) -> Findin
     found = inspect(declaration)
     source = found.source
     first, last = source.first_instant(), source.last_instant()
+    if found.failures and last:
+        found.failures.look(day_of(now) - ONE_DAY, min(day_of(last), day_of(now)))
     yesterday = next(source.contents([day_of(now) - ONE_DAY], slicing))
-    return Findings(found, first, last, yesterday, _create_index(found, day_of(now) - ONE_DAY))
+    create_index = _create_index(found, day_of(now) - ONE_DAY)
+    unread = unread_times(found.match.relation, found.place.engine)
+    return Findings(found, first, last, yesterday, create_index, unread)
 
 
 def _create_index(found: Inspection, day: date) -> str | None:

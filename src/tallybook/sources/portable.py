@@ -47,7 +47,7 @@ _FUNCTIONS = {
     },
     "INSTANT": {
         "": "{0}",
-        "duckdb": "CAST(CASE WHEN CONTAINS(SUBSTR(CAST({0} AS VARCHAR), 20), ' ') "
+        "duckdb": "TRY_CAST(CASE WHEN CONTAINS(SUBSTR(CAST({0} AS VARCHAR), 20), ' ') "
         "THEN REGEXP_REPLACE(CAST({0} AS VARCHAR), ' ([+-][0-9]{{2}})([0-9]{{2}}).*$', '\\1:\\2') "
         "ELSE CAST({0} AS VARCHAR) END AS TIMESTAMPTZ)",
     },
@@ -141,5 +141,8 @@ def text_literal(value: str) -> str:
     return f"'{escaped}'"
 
 
+_SQLGLOT_NAMES = {"pyspark": "spark", "singlestoredb": "singlestore"}
+
+
 def _sqlglot_name(dialect: str) -> str:
-    return "spark" if dialect == "pyspark" else dialect
+    return _SQLGLOT_NAMES.get(dialect, dialect)

@@ -24,7 +24,7 @@ class Limits:
     """
 
     failures: str = "full"
-    latency_resolution: str = "1 ms"
+    latency_resolution: str = "whole milliseconds"
     ttft: str = "known"
     count_by: str = "request"
     notes: tuple[str, ...] = ()

@@ -105,7 +105,7 @@ NEW_API = Preset(
     },
     limits=Limits(
         failures="opt-in",
-        latency_resolution="1 s",
+        latency_resolution="whole seconds",
         notes=(
             "failures are logged only with ERROR_LOG_ENABLED=true",
             "provider is the channel's number, cost is quota at 500,000 to the dollar unless --set quota_per_usd",

@@ -20,10 +20,22 @@ Window = tuple[datetime, datetime]
 _TEXT_AS_INSTANT = {
     "": "CAST({0} AS TIMESTAMP WITH TIME ZONE)",
     "duckdb": own_function("INSTANT", "duckdb"),
-    "clickhouse": "parseDateTime64BestEffort({0}, 6, 'UTC')",
-    "pyspark": "CAST({0} AS TIMESTAMP)",
+    "postgres": "CASE WHEN pg_input_is_valid({0}, 'timestamptz') THEN CAST({0} AS TIMESTAMP WITH TIME ZONE) END",
+    "clickhouse": "parseDateTime64BestEffortOrNull({0}, 6, 'UTC')",
+    "pyspark": "TRY_CAST({0} AS TIMESTAMP)",
 }
+"""A text that is no instant is null, and its row of no day; where an engine cannot tell, the day fails."""
 
+_LAST_TEXT = "9999-12-31 23:59:59"
+"""Words come after it, which are no times; looking for the last one passes over them."""
+
+_TAIL = "SUBSTR({0}, 11)"
+_OFFSET = (
+    f"CASE WHEN STRPOS({_TAIL}, '+') > 0 THEN SUBSTR({_TAIL}, STRPOS({_TAIL}, '+')) "
+    f"WHEN STRPOS({_TAIL}, '-') > 0 THEN SUBSTR({_TAIL}, STRPOS({_TAIL}, '-')) ELSE '' END"
+)
+_SPELLING = ("SUBSTR({0}, 11, 1)", _OFFSET)
+"""What stands between date and time, and the offset: texts that have these in common sort as their instants do."""
 
 _AS_INTEGER = {"clickhouse": "CAST({0} AS Nullable(Int64))"}
 """ClickHouse has unsigned integers, and no type for them and the others alike."""
@@ -105,18 +117,28 @@ class Relation:
         """The relation over a table that holds the rows of `select_columns`: all its conditions are met."""
         return replace(self, origin=table, where=(), attempts=None, final=False)
 
-    def select_time(self, dialect: str, order: str, since: datetime) -> str:
-        """The first (`ASC`) or last (`DESC`) value of the time column from an instant on."""
+    def select_times(self, dialect: str, order: str, limit: int, since: datetime, until: datetime | None = None) -> str:
+        """The first (`ASC`) or last (`DESC`) values of the time column, from an instant on and before another."""
+        column = quote(self.time_column, dialect)
+        rows = self._rows_between(dialect, since, until)
+        if self.time == "text" and order == "DESC":
+            rows += f" AND {column} <= '{_LAST_TEXT}'"
+        return f"SELECT {column} FROM {rows} ORDER BY {column} {order} LIMIT {limit}"
+
+    def select_spellings(self, dialect: str, order: str, since: datetime, until: datetime) -> str:
+        """The first or last text of each way in which times are written there."""
+        column = quote(self.time_column, dialect)
+        spelling = [render(part.format(f'"{self.time_column}"'), dialect) for part in _SPELLING]
+        chosen = {"ASC": "MIN", "DESC": "MAX"}[order]
+        rows = self._rows_between(dialect, since, until)
+        return f"SELECT {chosen}({column}) FROM {rows} GROUP BY {', '.join(spelling)}"
+
+    def _rows_between(self, dialect: str, since: datetime, until: datetime | None) -> str:
         column = quote(self.time_column, dialect)
         conditions = [f"{column} >= {literal(self.time, dialect, since)}", *self._conditions(dialect)]
-        rows = f"{self.origin} AS t{self._final} WHERE {' AND '.join(conditions)}"
-        return f"SELECT {column} FROM {rows} ORDER BY {column} {order} LIMIT 1"
-
-    def select_one(self, dialect: str, condition: str, window: Window) -> str:
-        """A row, if there is any in the window that meets a portable condition."""
-        column = quote(self.time_column, dialect)
-        conditions = [*_bounded(column, self.time, dialect, window), render(condition, dialect, self.written_in)]
-        return f"SELECT 1 FROM {self.origin} AS t WHERE {' AND '.join(conditions)} LIMIT 1"
+        if until:
+            conditions.append(f"{column} < {literal(self.time, dialect, until)}")
+        return f"{self.origin} AS t{self._final} WHERE {' AND '.join(conditions)}"
 
     def _statement(self, columns: Sequence[str], bounds: Sequence[str], dialect: str, window: Window) -> str:
         conditions = " AND ".join([*bounds, *self._conditions(dialect)])

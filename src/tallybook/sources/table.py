@@ -11,17 +11,19 @@ from tallybook.days import day_of
 from tallybook.records import EARLIEST
 from tallybook.source import Slicing
 from tallybook.sources.engines.engine import Engine
-from tallybook.sources.instants import read_instant
+from tallybook.sources.extremes import first_instant, last_instant
+from tallybook.sources.opt_in import LoggedFailures
 from tallybook.sources.relation import Relation
 
 
 @dataclass(frozen=True)
 class TableSource:
-    """Log records of one relation, read where they lie."""
+    """Log records of one relation, read where they lie; `failures` where they are logged only if told to."""
 
     name: str
     relation: Relation
     engine: Engine
+    failures: LoggedFailures | None = None
 
     @property
     def days_per_read(self) -> int:
@@ -29,15 +31,11 @@ class TableSource:
 
     def first_instant(self) -> datetime | None:
         """When the earliest record was created; records of before 2000 have no clock and do not count."""
-        return self._instant("ASC")
+        return first_instant(self.relation, self.engine, EARLIEST)
 
     def last_instant(self) -> datetime | None:
         """When the latest record was created."""
-        return self._instant("DESC")
-
-    def _instant(self, order: str) -> datetime | None:
-        rows = self.engine.rows(self.relation.select_time(self.engine.dialect, order, EARLIEST))
-        return read_instant(self.relation.time, rows[0][0]) if rows else None
+        return last_instant(self.relation, self.engine, EARLIEST)
 
     def first_day(self) -> date | None:
         first = self.first_instant()
@@ -49,17 +47,20 @@ class TableSource:
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         relation = self.relation.cut_down(slicing.dimensions)
         groupings = self.engine.groupings(relation, slicing.dimensions, days)
+        untold = self.failures.untold(days) if self.failures else frozenset()
         for index, day in enumerate(days):
             slices, buckets = groupings.slices.day(index), groupings.buckets.day(index)
-            yield build_content(
-                day, slicing.dimensions, slices, buckets, slicing.max_slices_per_day, self.relation.unknown
-            )
+            unknown = ("failed",) if day in untold else self.relation.unknown
+            yield build_content(day, slicing.dimensions, slices, buckets, slicing.max_slices_per_day, unknown)
 
     def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None
 
     def arrived_before(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None
+
+    def price_versions(self, day: date) -> tuple[str, ...]:  # noqa: ARG002 - somebody else's costs came as they are
+        return ()
 
     def imports_begun(self) -> int:
         return 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from tallybook.errors import SourceDown
+from tallybook.errors import SourceDown, UsageError
 
 _OF_FILES = ("sqlite", "duckdb", "parquet", "csv", "jsonl", "json", "file")
 _HIDDEN = "***"
@@ -76,10 +76,18 @@ _PASSWORD = re.compile(r"(?<=://)(?P<user>[^:/?#\[\]]*):(?P<password>[^?]+|.+)@"
 """Up to the last @: a password with signs that ought to be quoted is a password all the same."""
 
 _PARAMETER = re.compile(r"(?<=[?&])(?P<name>[^=&]*)=(?P<value>[^&]+)")
+_SETTINGS = re.compile(r"(^|\s)\w*(host|password|passwd|pwd|user|dbname)\s*=", re.IGNORECASE)
+_SETTING = re.compile(r"(?P<name>\w+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|\S+)")
+"""libpq's own way to write a connection: `host=db password=secret`."""
+
+
+def _parameters(url: str) -> re.Pattern[str]:
+    return _PARAMETER if "://" in url else _SETTING
 
 
 def _secrets_of(url: str) -> set[str]:
-    values = {match["value"] for match in _PARAMETER.finditer(url) if _SECRET_PARAMETERS.search(match["name"])}
+    parameters = _parameters(url).finditer(url)
+    values = {match["value"].strip("'") for match in parameters if _SECRET_PARAMETERS.search(match["name"])}
     return values | {match["password"] for match in _PASSWORD.finditer(url)}
 
 
@@ -91,7 +99,7 @@ def _without_secrets(url: str) -> str:
     def hide_password(match: re.Match[str]) -> str:
         return match[0] if _VARIABLE.fullmatch(match["password"]) else f"{match['user']}:{_HIDDEN}@"
 
-    return _PASSWORD.sub(hide_password, _PARAMETER.sub(hide, url))
+    return _PASSWORD.sub(hide_password, _parameters(url).sub(hide, url))
 
 
 def names_files(scheme: str) -> bool:
@@ -99,15 +107,28 @@ def names_files(scheme: str) -> bool:
     return scheme in _OF_FILES
 
 
-def absolute(url: str) -> str:
-    """The URL, that of a file made independent of the folder in which it was typed."""
+def absolute(url: str, folder: Path = Path()) -> str:
+    """The URL, that of a file relative to the folder made independent of it.
+
+    Raises `UsageError` for settings of a connection that are no URL.
+    """
+    check_url(url)
     scheme = SourceUrl(url).scheme
     if not names_files(scheme) or _VARIABLE.search(url):
         return url
-    return f"{scheme}:///{quote(str(path_of(url).absolute()), safe='/*[]{},=')}"
+    return f"{scheme}:///{quote(str(path_of(url, folder).absolute()), safe='/*[]{},=')}"
 
 
-def path_of(url: str) -> Path:
+def check_url(url: str) -> None:
+    """Raises `UsageError` for settings of a connection, as libpq takes them: a password in them is told to nobody."""
+    if "://" not in url and _SETTINGS.search(url):
+        raise UsageError(
+            "Settings of a connection are no URL.",
+            "Write them as one: postgresql://USER:${PASSWORD}@HOST:PORT/DATABASE.",
+        )
+
+
+def path_of(url: str, folder: Path = Path()) -> Path:
     """`scheme:///relative` and `scheme:////absolute`, as SQLAlchemy has it; three slashes are also taken for an
     absolute path where there is no such relative one. What a gateway's URL of a SQLite file has after `?` is its own.
     """
@@ -116,9 +137,9 @@ def path_of(url: str) -> Path:
         rest = rest.partition("?")[0]
     path = Path(unquote(rest) if separator else url)
     if not separator or not rest.startswith("/"):
-        return path
-    relative = Path(unquote(rest).removeprefix("/"))
-    return relative if relative.is_absolute() or _exists(relative) or not _exists(path) else path
+        return folder / path
+    relative = folder / unquote(rest).removeprefix("/")
+    return relative if unquote(rest).startswith("//") or _exists(relative) or not _exists(path) else path
 
 
 def _exists(path: Path) -> bool:

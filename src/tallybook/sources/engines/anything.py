@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 import ibis
+import ibis.backends.sql.dialects  # with it sqlglot knows `mssql`, `impala`, `polars` … by these names
 import pyarrow as pa
 
 from tallybook import aggregate

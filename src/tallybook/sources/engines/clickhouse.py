@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.util import Timeout
 
 from tallybook import aggregate
 from tallybook.sources.engines.engine import (
@@ -91,6 +92,7 @@ class ClickHouse:
         }
         with connecting("ClickHouse", ClickHouseError, OSError):
             client = _connect(self.url, settings)
+        _be_patient(client, self.timeout_s)
         try:
             with engine_errors("ClickHouse", ClickHouseError, OSError):
                 yield client
@@ -113,7 +115,14 @@ def _connect(url: str, settings: dict[str, Any]) -> Any:
         raise cause or error from error
 
 
+def _be_patient(client: Any, timeout_s: int) -> None:
+    """Whoever has answered at once may work for a while: the server ends a statement itself, a little before we do."""
+    if hasattr(client, "timeout"):
+        client.timeout = Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s + CONNECT_TIMEOUT_S)
+
+
 def _arguments(url: str) -> dict[str, Any]:
+    """What the driver is called with. The first exchange, by which it greets the server, must be quick."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "chdb" or query.get("interface") == "chdb":
@@ -127,6 +136,7 @@ def _arguments(url: str) -> dict[str, Any]:
         "password": parts.password and unquote(parts.password),
         "database": unquote(parts.path.lstrip("/")),
         "connect_timeout": CONNECT_TIMEOUT_S,
+        "send_receive_timeout": CONNECT_TIMEOUT_S,
         "client_name": "tallybook",
         "secure": query.pop("secure", "").lower() in ("1", "true", "yes"),
         **query,

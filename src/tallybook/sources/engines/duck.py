@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import duckdb
 
 from tallybook import aggregate
-from tallybook.errors import SourceDown
+from tallybook.errors import SourceDown, SourceFault
 from tallybook.offline import OFFLINE
 from tallybook.sources.engines.engine import (
     COLUMNAR_DAYS,
@@ -21,6 +22,7 @@ from tallybook.sources.engines.engine import (
     connecting,
     engine_errors,
     first_known,
+    too_long,
 )
 from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
 from tallybook.sources.relation import Relation, Window, window_of
@@ -47,6 +49,7 @@ class DuckDB(ReadsAnyWindow):
     title: str = "DuckDB"
     dialect: str = "duckdb"
     days_per_read: int = COLUMNAR_DAYS
+    timeout_s: int | None = None
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         with self._session() as connection:
@@ -65,10 +68,34 @@ class DuckDB(ReadsAnyWindow):
     def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with connecting("DuckDB", duckdb.IOException, duckdb.ConnectionException):
             connection = self.connect()
-        with engine_errors("DuckDB", duckdb.Error), connection:
+        with _interrupted(connection, self.timeout_s), engine_errors("DuckDB", duckdb.Error), connection:
             connection.execute("BEGIN TRANSACTION")
             yield connection
             connection.execute("COMMIT")
+
+
+@contextmanager
+def _interrupted(connection: duckdb.DuckDBPyConnection, timeout_s: int | None) -> Iterator[None]:
+    """Ends what the connection does when its time is up, as DuckDB has no limit of its own."""
+    if timeout_s is None:
+        yield
+        return
+    is_up = threading.Event()
+
+    def interrupt() -> None:
+        is_up.set()
+        connection.interrupt()
+
+    timer = threading.Timer(timeout_s, interrupt)
+    timer.start()
+    try:
+        yield
+    except (SourceFault, KeyboardInterrupt) as error:
+        if is_up.is_set():
+            raise too_long("DuckDB") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _values(column: Any) -> list[Any]:

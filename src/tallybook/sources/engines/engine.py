@@ -79,9 +79,14 @@ def engine_errors(engine: str, *errors: type[Exception]) -> Iterator[None]:
     except (*errors, pa.ArrowInvalid, ValueError) as error:
         reason = first_line(error)
         if _TIMED_OUT.search(reason):
-            raise SourceFault(f"{engine} took longer than timeout_s allows.", _MORE_TIME) from error
+            raise too_long(engine) from error
         message = f"{engine} could not read the logs: {reason}."
         raise SourceFault(message, "Check that they are there and whole.") from error
+
+
+def too_long(engine: str) -> SourceFault:
+    """What a statement that was ended after `timeout_s` is told as."""
+    return SourceFault(f"{engine} took longer than timeout_s allows.", _MORE_TIME)
 
 
 _TIMED_OUT = re.compile(r"statement timeout|max_statement_time|maximum statement execution time|TIMEOUT_EXCEEDED")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from tallybook import aggregate
+from tallybook.errors import SourceFault
 from tallybook.sources.engines.engine import (
     CONNECT_TIMEOUT_S,
     ROW_DAYS,
@@ -23,8 +24,7 @@ from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
 from tallybook.sources.relation import Relation, Window, window_of
 
 FETCH_ROWS = 10_000
-OPTIONS = {
-    "default_transaction_read_only": "on",
+SETTINGS = {
     "TimeZone": "UTC",
     "work_mem": "64MB",
     "enable_sort": "off",
@@ -66,7 +66,7 @@ class PostgreSQL:
             relation.midnights(self.dialect, days),
             self.dialect,
         )
-        with self._session() as connection, connection.cursor() as cursor:
+        with _naming(relation), self._session() as connection, connection.cursor() as cursor:
             version = connection.info.server_version
             buckets = BucketTable.of(cursor.stream(for_server(by_bucket, version).encode(), size=FETCH_ROWS))
             slices = SliceTable.of(cursor.stream(for_server(by_slice, version).encode(), size=FETCH_ROWS), dimensions)
@@ -105,24 +105,57 @@ class PostgreSQL:
 
     @contextmanager
     def _session(self) -> Iterator[psycopg.Connection[Any]]:
-        settings = {**OPTIONS, "statement_timeout": f"{self.timeout_s}s"}
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         with connecting("PostgreSQL", psycopg.Error):
             connection = psycopg.connect(
-                self.url, options=options, connect_timeout=CONNECT_TIMEOUT_S, application_name="tallybook"
+                self.url, connect_timeout=CONNECT_TIMEOUT_S, application_name="tallybook", prepare_threshold=None
             )
         with engine_errors("PostgreSQL", psycopg.Error), connection:
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            _set(connection, {**SETTINGS, "statement_timeout": f"{self.timeout_s}s"})
             yield connection
 
 
+_NO_INSTANT = re.compile(
+    r'(?:invalid input syntax for type timestamp with time zone|date/time field value out of range): "(.*)"'
+)
+
+
+@contextmanager
+def _naming(relation: Relation) -> Iterator[None]:
+    """A text that is no instant is told with its column, by servers that cannot leave its row out."""
+    try:
+        yield
+    except SourceFault as error:
+        found = _NO_INSTANT.search(error.message) if relation.time == "text" else None
+        if not found:
+            raise
+        message = f"The column {relation.time_column} holds {found[1]!r} where an instant belongs."
+        raise SourceFault(message, "Attach it with --query, and a SELECT that leaves such rows out.") from error
+
+
+def _set(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
+    """Settings for the one transaction that a session of ours is; it is read only from its beginning.
+
+    As options of the connection they would take the place of those in the URL, PgBouncer would refuse them, and what is
+    set for a session it would hand on to the next user of the server's connection.
+    """
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+    connection.execute(f"SELECT {calls}".encode(), [part for setting in settings.items() for part in setting])
+
+
+_ASKS_FOR_TIME = re.compile(r"pg_input_is_valid\(\"(?:[^\"]|\"\")+\", 'timestamptz'\)")
 _ASKS_FOR_JSON = re.compile(r"pg_input_is_valid\((CAST\(.+? AS TEXT\)), 'jsonb'\)")
 
 
 def for_server(statement: str, version: int) -> str:
-    """The statement as a server of that version can read it: before 16 what stands in braces is taken for JSON."""
-    return statement if version >= 160_000 else _ASKS_FOR_JSON.sub(r"\1 LIKE '{%}'", statement)
+    """The statement as a server of that version can read it.
+
+    Before 16 what stands in braces is taken for JSON, and every text for an instant: one that is none fails its days.
+    """
+    if version >= 160_000:
+        return statement
+    return _ASKS_FOR_TIME.sub("TRUE", _ASKS_FOR_JSON.sub(r"\1 LIKE '{%}'", statement))
 
 
 def _type_name(connection: psycopg.Connection[Any], oid: int) -> str:
