@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 HOME_FOLDER ?= ./tallybook-data
 WORKERS ?= auto
+SENDERS ?= .venv-senders
 
-.PHONY: run demo test test-engines lint types check bench bench-quick clean
+.PHONY: run demo test test-engines test-senders test-slow lint types check bench bench-quick clean
 
 run: $(READY) ## set everything up and serve on http://127.0.0.1:8787
 	$(BIN)/tallybook --home $(HOME_FOLDER) serve
@@ -16,12 +17,18 @@ demo: $(READY) ## fill ./tallybook-demo with synthetic traffic and show it
 	$(BIN)/tallybook --home ./tallybook-demo stats last30d
 
 test: $(READY) ## set everything up and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not engines"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not engines and not senders and not slow"
 
 test-engines: $(READY) ## the tests on MariaDB, ClickHouse and Spark; one that is not here is skipped
 	for engine in mysql clickhouse spark; do \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --group $$engine || echo "no driver for $$engine"; done
 	$(BIN)/python -m pytest -m engines -rs
+
+test-senders: $(READY) $(SENDERS)/.ready ## LiteLLM and OpenTelemetry, in environments of their own, against a real server
+	SENDERS=$(SENDERS) $(BIN)/python -m pytest -n $(WORKERS) -m senders -rs
+
+test-slow: $(READY) ## the tests that take minutes: kill -9 again and again
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -39,7 +46,7 @@ bench-quick: $(READY) ## the same on a hundredth of the records: does it run?
 	$(BIN)/python -m bench --quick
 
 clean: ## remove what the other targets made, but no data
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(SENDERS) build dist .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tallybook needs Python 3.11 or newer; name one with make PYTHON=...")'
@@ -47,3 +54,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	@touch $(READY)
+
+$(SENDERS)/.ready: $(wildcard tests/senders/requirements/*.txt)
+	for each in $^; do \
+	  folder=$(SENDERS)/$$(basename $$each .txt); \
+	  $(PYTHON) -m venv $$folder && \
+	  $$folder/bin/python -m pip install --quiet --disable-pip-version-check --requirement $$each || exit 1; done
+	@touch $@

@@ -14,6 +14,7 @@ from bench.attaching import measure_attaching
 from bench.backfill import measure_backfill
 from bench.chunks import measure_chunks
 from bench.closing import measure_closing
+from bench.collecting import measure_collecting
 from bench.memory import measure_memory
 from bench.table import Findings
 
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Findings]]] = {
     "answering": measure_answering,
     "memory": measure_memory,
     "attaching": measure_attaching,
+    "collecting": measure_collecting,
     "chunks": measure_chunks,
 }
 ONLY_WHEN_NAMED = ("chunks",)

@@ -55,6 +55,22 @@ def limit(what: str, value: float, unit: str, below: float | None = None) -> Fin
     return _against(Finding(what, f"{value:,.1f} {unit}", "", ""), value, below, f"< {{:,.0f}} {unit}")
 
 
+def share(
+    what: str, ours_per_s: float, other_per_s: float | None, at_least: float | None, per_s: float | None
+) -> list[Finding]:
+    """Our rate as a share of the other's, and by itself, each against its target."""
+    ours, other = f"{ours_per_s:,.0f}/s", f"{other_per_s:,.0f}/s" if other_per_s else ""
+    rows = []
+    if other_per_s and at_least:
+        part = ours_per_s / other_per_s
+        rows.append(
+            Finding(what, ours, other, f"{part:.2f}", f">= {at_least:.2f}", "yes" if part >= at_least else "no")
+        )
+    if per_s:
+        rows.append(Finding(what, ours, "", "", f">= {per_s:,.0f}/s", "yes" if ours_per_s >= per_s else "no"))
+    return rows
+
+
 def _against(finding: Finding, value: float, target: float | None, form: str) -> Finding:
     if target is None:
         return finding

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import sqlalchemy as sa
 
 from tallybook.book.ledger import Book
+from tallybook.collect.log_records import decode_log_records
 from tallybook.days import epoch_us
+from tallybook.logs.columns import Batch, stored_table, to_batch
 from tallybook.logs.store import LogStore
 from tallybook.measures import MEASURE_FIELDS, MEASURE_NAMES
-from tallybook.records import STORED_FIELDS, StoredRow
+from tallybook.records import STORED_FIELDS
 from tallybook.shape import STRING_FIELDS
 from tallybook.sources.relation import Relation
 
@@ -41,12 +44,26 @@ def record(moment: str | datetime, model: str = "gpt-5", status: int | None = 20
     return {name: given.get(name) for name in STORED_FIELDS}
 
 
-def stored(records: Sequence[Record]) -> list[StoredRow]:
-    """The records as rows of our own logs."""
-    return [
-        tuple({**entry, "created_at": epoch_us(entry["created_at"])}[name] for name in STORED_FIELDS)
-        for entry in records
-    ]
+def stored(records: Sequence[Record]) -> pa.Table:
+    """The records as our own logs have them."""
+    return stored_table(
+        [
+            tuple({**entry, "created_at": epoch_us(entry["created_at"])}[name] for name in STORED_FIELDS)
+            for entry in records
+        ]
+    )
+
+
+def posted(body: bytes, now: datetime) -> Batch:
+    """What becomes of a body that is posted as log records."""
+    decoded = decode_log_records(body)
+    return to_batch(decoded.records, decoded.indices, decoded.rejected, now)
+
+
+def rows_of(batch: Batch) -> list[dict[str, Any]]:
+    """The batch's records as they are stored, by column."""
+    rows: list[dict[str, Any]] = batch.table.select(STORED_FIELDS).to_pylist()
+    return rows
 
 
 def put(logs: LogStore, *records: Record, now: datetime = ARRIVED) -> None:

@@ -144,6 +144,9 @@ class HalfBlindSource:
     def arrived_before(self, day: date) -> datetime | None:
         return self.source.arrived_before(day)
 
+    def price_versions(self, day: date) -> tuple[str, ...]:
+        return self.source.price_versions(day)
+
     def imports_begun(self) -> int:
         return 0
 

@@ -141,6 +141,9 @@ class Brittle:
     def arrived_before(self, day: date) -> datetime | None:
         return self.logs.arrived_before(day)
 
+    def price_versions(self, day: date) -> tuple[str, ...]:
+        return self.logs.price_versions(day)
+
     def imports_begun(self) -> int:
         return self.logs.imports_begun()
 

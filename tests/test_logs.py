@@ -8,92 +8,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
-from stories import ARRIVED, NOW, YESTERDAY, at, delete_days, put, record, stored
+from stories import ARRIVED, NOW, YESTERDAY, put, record, stored
+from tallybook.collect.budget import Budget, Overloaded
+from tallybook.collect.collector import Collector, Receipt
 from tallybook.errors import LogsBusy, LogsError, UsageError
-from tallybook.logs.collector import MAX_WAITING_ROWS, Collector, Receipt
-from tallybook.logs.store import Appended, LogStore, parse_logs_url
-from tallybook.records import StoredRow
+from tallybook.logs.columns import Batch
+from tallybook.logs.opening import find_logs
+from tallybook.logs.own import Appended
+from tallybook.logs.store import LogStore
 
 
 def ids(logs: LogStore) -> list[tuple[str | None, int | None]]:
     with logs.connect() as connection:
         return connection.execute("SELECT request_id, status_code FROM log_records ORDER BY ALL").fetchall()
-
-
-class TestDuplicates:
-    def test_the_same_request_and_status_is_stored_once(self, logs: LogStore) -> None:
-        rows = stored([record("11-22 10:00", request_id="r1"), record("11-22 10:01", request_id="r2")])
-        assert logs.append(rows, NOW) == Appended(2, frozenset())
-        assert logs.append(rows, NOW) == Appended(0, frozenset({0, 1}))
-        assert ids(logs) == [("r1", 200), ("r2", 200)]
-
-    def test_a_failed_attempt_and_its_fallback_are_two(self, logs: LogStore) -> None:
-        rows = stored(
-            [record("11-22 10:00", status=500, request_id="r"), record("11-22 10:00", status=200, request_id="r")]
-        )
-        assert logs.append(rows, NOW).accepted == 2
-
-    def test_within_one_batch_the_first_is_kept(self, logs: LogStore) -> None:
-        rows = stored([record("11-22 10:00", name, request_id="r") for name in ("first", "second", "third")])
-        assert logs.append(rows, NOW) == Appended(1, frozenset({1, 2}))
-        with logs.connect() as connection:
-            assert connection.execute("SELECT model_name FROM log_records").fetchall() == [("first",)]
-
-    def test_records_without_an_id_are_never_duplicates(self, logs: LogStore) -> None:
-        rows = stored([record("11-22 10:00"), record("11-22 10:00")])
-        assert logs.append(rows, NOW).accepted == 2
-        assert logs.append(rows, NOW).accepted == 2
-
-    def test_an_unknown_status_equals_an_unknown_status_and_no_other(self, logs: LogStore) -> None:
-        rows = stored([record("11-22 10:00", status=None, request_id="r")])
-        assert logs.append(rows, NOW).accepted == 1
-        assert logs.append(rows, NOW).accepted == 0
-        assert logs.append(stored([record("11-22 10:00", status=0, request_id="r")]), NOW).accepted == 1
-
-    def test_an_empty_id_is_an_id(self, logs: LogStore) -> None:
-        assert logs.append(stored([record("11-22 10:00", request_id="")] * 2), NOW).accepted == 1
-
-    def test_duplicates_among_new_ones_are_named_by_position(self, logs: LogStore) -> None:
-        logs.append(stored([record("11-22 10:00", request_id="old")]), NOW)
-        names = ["new1", "old", "new2", "new1", "old"]
-        appended = logs.append(stored([record("11-22 10:00", request_id=name) for name in names]), NOW)
-        assert appended == Appended(2, frozenset({1, 3, 4}))
-
-    def test_nothing_is_nothing(self, logs: LogStore) -> None:
-        assert logs.append([], NOW) == Appended(0, frozenset())
-
-
-class TestDays:
-    def test_counts_first_day_and_deleting(self, logs: LogStore) -> None:
-        assert (logs.first_day(), logs.counts()) == (None, {})
-        put(
-            logs,
-            record("11-20 23:59:59.999999"),
-            record("11-21 00:00:00"),
-            record("11-21 23:59:59.999999"),
-            record("11-22 00:00:00"),
-        )
-        assert logs.first_day() == date(2026, 11, 20)
-        assert logs.counts() == {date(2026, 11, 20): 1, date(2026, 11, 21): 2, date(2026, 11, 22): 1}
-        assert delete_days(logs, date(2026, 11, 21)) == 2
-        assert logs.counts() == {date(2026, 11, 20): 1, date(2026, 11, 22): 1}
-        assert delete_days(logs, date(2026, 11, 20), date(2026, 11, 21)) == 1
-        assert logs.first_day() == YESTERDAY
-
-    def test_when_a_record_of_a_day_last_arrived(self, logs: LogStore) -> None:
-        put(logs, record("11-21 10:00"), record("11-22 10:00"), now=at("11-22 12:00"))
-        put(logs, record("11-22 11:00"), now=at("11-22 13:00"))
-        assert logs.arrived_at(date(2026, 11, 21)) == at("11-22 12:00")
-        assert logs.arrived_at(YESTERDAY) == at("11-22 13:00")
-        assert logs.arrived_at(date(2026, 11, 20)) is None
 
 
 class TestFile:
@@ -153,15 +89,28 @@ class TestFile:
         with pytest.raises(LogsError, match="cannot be opened"):
             LogStore.open(tmp_path / "file" / "logs.duckdb")
 
-    @pytest.mark.parametrize("url", ["sqlite:///x", "duckdb://x", "duckdb:///", "", "x"])
-    def test_only_duckdb_files_hold_our_own_logs(self, url: str) -> None:
+    @pytest.mark.parametrize(
+        "url", ["sqlite:///x", "duckdb://x", "duckdb:///", "mysql://root@localhost/logs", "", "x", "x.duckdb"]
+    )
+    def test_other_databases_do_not_hold_our_own_logs(self, url: str) -> None:
         with pytest.raises(UsageError) as refused:
-            parse_logs_url(url)
-        assert refused.value.remedy == "Use one of: duckdb:///FILE."
+            find_logs(url)
+        assert refused.value.remedy == (
+            "Use one of: duckdb:///FILE, postgresql://USER@HOST/DATABASE, clickhouse://USER@HOST/DATABASE."
+        )
 
-    def test_a_url_names_a_file(self) -> None:
-        assert parse_logs_url("duckdb:////var/lib/logs.duckdb") == Path("/var/lib/logs.duckdb")
-        assert parse_logs_url("duckdb:///logs.duckdb") == Path("logs.duckdb")
+    def test_a_driver_that_is_not_installed_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delitem(sys.modules, "tallybook.logs.clickhouse", raising=False)
+        monkeypatch.setitem(sys.modules, "clickhouse_connect.driver.exceptions", None)
+        with pytest.raises(UsageError, match="there is no module clickhouse_connect") as refused:
+            find_logs("clickhouse://localhost/logs")()
+        assert refused.value.remedy == "Install it: pip install 'tallybook[clickhouse]'."
+
+    def test_a_url_names_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for url, file in (("duckdb:///near.duckdb", "near.duckdb"), (f"duckdb:///{tmp_path}/far.duckdb", "far.duckdb")):
+            find_logs(url)().close()
+            assert (tmp_path / file).is_file()
 
     def test_a_write_that_fails_is_rolled_back_whole(self, logs: LogStore) -> None:
         statement = "INSERT INTO log_records (created_at, model_name) VALUES ('2026-11-22', {})"
@@ -199,13 +148,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from tallybook.logs.store import LogStore
+from tallybook.logs.columns import stored_table
 from tallybook.records import STORED_FIELDS
 now = datetime(2026, 11, 23, 1, tzinfo=UTC)
 store = LogStore.open(Path(sys.argv[1]))
 number = int(sys.argv[2])
 while True:
     values = {"created_at": 1_795_341_600_000_000 + number, "model_name": "m", "status_code": 200, "request_id": str(number)}
-    store.append([tuple(values.get(name) for name in STORED_FIELDS)], now)
+    store.append(stored_table([tuple(values.get(name) for name in STORED_FIELDS)]), now)
     print(number, flush=True)
     number += 1
 """
@@ -234,6 +184,10 @@ def test_every_record_that_was_acknowledged_survives_kill_9(tmp_path: Path) -> N
     assert len(found) - len(acknowledged) <= 3, "at most the one record of each life that was not acknowledged in time"
 
 
+def batch_of(table: pa.Table) -> Batch:
+    return Batch(table, range(len(table)))
+
+
 class TestCollector:
     @pytest.fixture
     def collector(self, logs: LogStore) -> Iterator[Collector]:
@@ -243,7 +197,7 @@ class TestCollector:
 
     def test_a_receipt_comes_when_the_rows_are_stored(self, collector: Collector, logs: LogStore) -> None:
         rows = stored([record("11-22 10:00", request_id=name) for name in ("a", "b", "a")])
-        assert collector.deliver(rows, NOW).result(10) == Receipt(accepted=2, duplicates=1)
+        assert collector.deliver(batch_of(rows), NOW).result(10) == Receipt(accepted=2, duplicates=1)
         assert ids(logs) == [("a", 200), ("b", 200)]
 
     def deliver_while_the_store_is_held(
@@ -251,9 +205,9 @@ class TestCollector:
     ) -> list[Future[Receipt]]:
         """Delivers batches that must wait together, because a writer holds the logs."""
         with logs.writing():
-            first = collector.deliver(stored([record("11-22 10:00", request_id="first")]), NOW)
+            first = collector.deliver(batch_of(stored([record("11-22 10:00", request_id="first")])), NOW)
             waiting = [
-                collector.deliver(stored([record("11-22 10:00", request_id=name) for name in batch]), NOW)
+                collector.deliver(batch_of(stored([record("11-22 10:00", request_id=name) for name in batch])), NOW)
                 for batch in names
             ]
             time.sleep(0.05)
@@ -266,9 +220,9 @@ class TestCollector:
         batches: list[int] = []
         append = logs.append
 
-        def counted(rows: Sequence[StoredRow], now: datetime) -> Appended:
-            batches.append(len(rows))
-            return append(rows, now)
+        def counted(table: pa.Table, now: datetime) -> Appended:
+            batches.append(len(table))
+            return append(table, now)
 
         monkeypatch.setattr(logs, "append", counted)
         receipts = self.deliver_while_the_store_is_held(collector, logs, ["a", "b"], ["b", "c"], [], ["c", "d", "a"])
@@ -284,11 +238,15 @@ class TestCollector:
 
     def test_a_sender_that_went_away_does_not_hold_up_the_others(self, collector: Collector, logs: LogStore) -> None:
         with logs.writing():
-            waiting = [collector.deliver(stored([record("11-22 10:00", request_id=name)]), NOW) for name in "abc"]
+            waiting = [
+                collector.deliver(batch_of(stored([record("11-22 10:00", request_id=name)])), NOW) for name in "abc"
+            ]
             waiting[1].cancel()
         assert waiting[0].result(5) == Receipt(1, 0)
         assert waiting[2].result(5) == Receipt(1, 0)
-        assert collector.deliver(stored([record("11-22 10:00", request_id="d")]), NOW).result(5) == Receipt(1, 0)
+        assert collector.deliver(batch_of(stored([record("11-22 10:00", request_id="d")])), NOW).result(5) == Receipt(
+            1, 0
+        )
 
     def test_a_failure_is_told_to_everyone_who_waits_and_the_next_batch_goes_well(
         self, collector: Collector, logs: LogStore, monkeypatch: pytest.MonkeyPatch
@@ -299,18 +257,21 @@ class TestCollector:
         with monkeypatch.context() as broken:
             broken.setattr(logs, "append", fail)
             with pytest.raises(LogsError, match="is full"):
-                collector.deliver(stored([record("11-22 10:00")]), NOW).result(5)
-        assert collector.deliver(stored([record("11-22 10:00")]), NOW).result(5) == Receipt(1, 0)
+                collector.deliver(batch_of(stored([record("11-22 10:00")])), NOW).result(5)
+        assert collector.deliver(batch_of(stored([record("11-22 10:00")])), NOW).result(5) == Receipt(1, 0)
 
-    def test_too_much_waiting_is_refused_so_that_the_sender_comes_back(
-        self, collector: Collector, logs: LogStore
-    ) -> None:
-        row = stored([record("11-22 10:00")])[0]
+    def test_too_many_bytes_waiting_are_refused_so_that_the_sender_comes_back(self, logs: LogStore) -> None:
+        one = batch_of(stored([record("11-22 10:00")]))
+        budget = Budget(limit_bytes=3 * one.table.nbytes)
+        collector = Collector(logs, budget)
         with logs.writing():
-            collector.deliver([row], NOW)
-            with pytest.raises(LogsBusy, match="More records are waiting"):
-                collector.deliver([row] * MAX_WAITING_ROWS, NOW)
-        assert collector.deliver([row], NOW).result(5) == Receipt(1, 0)
+            first = [collector.deliver(one, NOW) for _ in range(3)]
+            assert budget.taken_bytes == 3 * one.table.nbytes
+            with pytest.raises(Overloaded, match=r"More is waiting to be stored than fits\."):
+                collector.deliver(one, NOW)
+        assert [receipt.result(5) for receipt in first] == [Receipt(1, 0)] * 3
+        collector.close()
+        assert budget.taken_bytes == 0
 
     def test_closing_writes_what_waits_and_refuses_what_comes_after(self, logs: LogStore) -> None:
         collector = Collector(logs)
@@ -319,7 +280,7 @@ class TestCollector:
         assert [receipt.done() for receipt in receipts] == [True] * 3
         assert len(ids(logs)) == 3
         with pytest.raises(LogsBusy, match="stopping"):
-            collector.deliver(stored([record("11-22 10:00")]), NOW)
+            collector.deliver(batch_of(stored([record("11-22 10:00")])), NOW)
         collector.close()
 
     def test_many_threads_lose_nothing(self, collector: Collector, logs: LogStore) -> None:
@@ -328,7 +289,7 @@ class TestCollector:
         def send(thread: int) -> None:
             for number in range(20):
                 rows = stored([record("11-22 10:00", request_id=f"{thread}-{number}-{row}") for row in range(5)])
-                receipts.append(collector.deliver(rows, NOW).result(30))
+                receipts.append(collector.deliver(batch_of(rows), NOW).result(30))
 
         threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
         for thread in threads:
@@ -339,5 +300,5 @@ class TestCollector:
         assert logs.counts() == {YESTERDAY: 800}
 
     def test_the_latest_of_the_deliveries_is_the_arrival(self, collector: Collector, logs: LogStore) -> None:
-        collector.deliver(stored([record("11-22 10:00")]), NOW + timedelta(seconds=5)).result(5)
+        collector.deliver(batch_of(stored([record("11-22 10:00")])), NOW + timedelta(seconds=5)).result(5)
         assert logs.arrived_at(YESTERDAY) == NOW + timedelta(seconds=5)

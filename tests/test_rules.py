@@ -21,6 +21,7 @@ from stories import (
     at,
     facts,
     fetch,
+    posted,
     postgres_table,
     put,
     record,
@@ -32,7 +33,6 @@ from stories import (
 from tallybook.book.ledger import Book
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
-from tallybook.records import read_batch
 from tallybook.sources.engines.postgresql import PostgreSQL
 from tallybook.sources.engines.sqlite import SQLite
 from tallybook.sources.table import TableSource
@@ -274,4 +274,4 @@ def test_rule_12_a_failed_day_logs_a_warning_with_the_error(
 
 def test_the_records_of_these_tests_are_what_the_wire_makes_of_them() -> None:
     body = b'{"created_at": "2026-11-22T10:00:00Z", "model_name": "a", "status_code": 200, "tokens_in": 5}'
-    assert [row for _, row in read_batch(body, NOW).rows] == stored([record("11-22 10:00", "a", 200, tokens_in=5)])
+    assert posted(body, NOW).table == stored([record("11-22 10:00", "a", 200, tokens_in=5)])

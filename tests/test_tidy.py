@@ -26,7 +26,8 @@ BANNED = re.compile(r"(?:^|_)(?:manager|utils?|helpers?)(?:_|$)")
 
 DOMAIN = (
     *("days", "periods", "histogram", "measures", "records", "shape", "aggregate", "offline"),
-    *("content", "digest", "errors", "source", "declaration"),
+    *("content", "digest", "errors", "source", "declaration", "tokens"),
+    *("prices", "tariff", "listed_prices", "own_prices"),
 )
 ON_THE_BOOK = ("closing", "job", "reconcile", "standing", "live", "figures", "stats", "verification")
 """What knows a source only as `source` describes it, wherever its records lie."""
@@ -34,10 +35,11 @@ ON_THE_BOOK = ("closing", "job", "reconcile", "standing", "live", "figures", "st
 BORDERS = ("web", "cli", "bookkeeper")
 AROUND_ENGINES = ("own", "table", "places", "presets", "matching", "inspection", "attached", "registry", "urls")
 MAY_NOT_IMPORT = {
-    **dict.fromkeys(DOMAIN, ("book", "logs", "sources", *ON_THE_BOOK, *BORDERS)),
-    **dict.fromkeys(ON_THE_BOOK, ("logs", "sources", *BORDERS)),
+    **dict.fromkeys(DOMAIN, ("book", "logs", "collect", "sources", *ON_THE_BOOK, *BORDERS)),
+    **dict.fromkeys(ON_THE_BOOK, ("logs", "collect", "sources", *BORDERS)),
     "book": ("logs", "sources", *ON_THE_BOOK, *BORDERS),
-    "logs": ("book", *ON_THE_BOOK, *BORDERS),
+    "logs": ("book", "collect", *ON_THE_BOOK, *BORDERS),
+    "collect": ("book", "sources", *ON_THE_BOOK, *BORDERS),
     "sources": ("book", "logs", *ON_THE_BOOK, *BORDERS),
     "sources.engines": tuple(f"sources.{name}" for name in AROUND_ENGINES),
     "web": ("cli",),

@@ -7,11 +7,9 @@ long ones tell a `Watch` how they get on.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -19,21 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 from tallybook import demo
 from tallybook.book.ledger import Book, Closing
-from tallybook.closing import Outcome, Result, first_known_day
+from tallybook.closing import Result, first_known_day
+from tallybook.collect.intake import Intake
 from tallybook.config import Settings
 from tallybook.days import ONE_DAY, day_of, days_between, last_closable, parse_day
 from tallybook.declaration import Declaration
 from tallybook.errors import LogsError, TallybookError, UnknownName, UsageError
+from tallybook.failed_days import FailedDays
 from tallybook.home import prepare_home, write_anchor
 from tallybook.job import DailyStatsJob
 from tallybook.live import LiveDays
-from tallybook.logs.collector import Collector, Receipt
+from tallybook.logs.columns import stored_table
 from tallybook.logs.fields import Unit
 from tallybook.logs.importing import Reading, import_files
-from tallybook.logs.store import LogStore, parse_logs_url
+from tallybook.logs.opening import find_logs
 from tallybook.periods import Period, between, parse_period
+from tallybook.prices import PriceList
 from tallybook.reconcile import find_drift
-from tallybook.records import Batch
 from tallybook.source import Source
 from tallybook.sources.attached import AttachedSource
 from tallybook.sources.registry import Registry
@@ -67,18 +67,18 @@ class Bookkeeper:
         self._settings = settings
         with ExitStack() as stack:
             prepare_home(settings.home)
-            logs_path = parse_logs_url(settings.logs)
+            open_logs = find_logs(settings.logs)
             self.book = Book.open(settings.book, clock(), on_append=self._anchor)
             stack.callback(self.book.close)
-            self.logs = LogStore.open(logs_path)
+            self.logs = open_logs()
             stack.callback(self.logs.close)
-            self._collector = Collector(self.logs)
-            stack.callback(self._collector.close)
+            self._prices = PriceList.load(settings.prices)
+            self.intake = Intake(self.logs, self._prices, clock)
+            stack.callback(self.intake.close)
             self._registry = Registry(settings.home, settings.attached)
             self._open = stack.pop_all()
         self._stats = StatsReader(self.book)
-        self._failures: dict[str, dict[date, str]] = {}
-        self._noting = threading.Lock()
+        self._failures = FailedDays(settings.home)
         self._looked_on: date | None = None
         self._live = LiveDays(settings.slicing, self.logs)
 
@@ -125,21 +125,12 @@ class Bookkeeper:
             source.forget()
 
     def _note(self, results: Iterable[Result]) -> None:
-        """Remembers why days failed until they are closed, for `status`; other threads read what was there before."""
-        with self._noting:
-            for result in results:
-                reasons = self._failures.get(result.source, {})
-                others = {day: reason for day, reason in reasons.items() if day != result.day}
-                news = {result.day: result.reason or "unknown"} if result.outcome is Outcome.FAILED else {}
-                self._failures[result.source] = {**others, **news}
-
-    def collect(self, batch: Batch) -> Future[Receipt]:
-        """Hands the batch's records to the logs; the future is done when they are durable."""
-        return self._collector.deliver([row for _, row in batch.rows], self.now())
+        """Keeps why days failed until they are closed, for `status`."""
+        self._failures.note(results)
 
     def close(self, watch: Watch = Watch(), *, day: str | None = None, source: str | None = None) -> Answer:
         """Closes yesterday, or the day that is named."""
-        chosen = parse_day(day) if day else last_closable(self.now())
+        chosen = last_closable(self.now()) if day is None else parse_day(day)
         self._forget_first_days()
         return self._results(self.job(source).close(chosen, self.now()), watch)
 
@@ -199,8 +190,8 @@ class Bookkeeper:
     def daily_stats(self, first: str | None, last: str | None) -> Answer:
         """The original's rows of the closed days in a range; without one, of the last 30 days."""
         yesterday = day_of(self.now()) - ONE_DAY
-        end = parse_day(last) if last else yesterday
-        period = between(parse_day(first) if first else end - timedelta(days=29), end)
+        end = yesterday if last is None else parse_day(last)
+        period = between(end - timedelta(days=29) if first is None else parse_day(first), end)
         names = self.book.sources()
         rows = [stat for name in names for stat in self.book.daily_stats(name, period.first, period.last)]
         unknown = {
@@ -221,16 +212,21 @@ class Bookkeeper:
 
     def standings(self) -> list[Standing]:
         """How each source stands, as far as is known without asking it."""
-        return [self._standing(source, self._failures.get(source.name, {})) for source in self.sources()]
+        return [self._standing(source, self._failures.of(source.name)) for source in self.sources()]
 
     def _standing(self, source: Source, failures: Mapping[date, str]) -> Standing:
+        """A day that failed is missing, and a source that was never reached has no other missing days."""
         counts = self.logs.counts() if source is self.logs else None
-        return standing_of(self.book, source, self.now(), failures, counts)
+        standing = standing_of(self.book, source, self.now(), failures, counts)
+        if standing.first_day is None:
+            return replace(standing, missing=tuple(sorted(standing.failed)))
+        return replace(standing, failed={day: why for day, why in standing.failed.items() if day in standing.missing})
 
     def _source_status(self, source: Source) -> Answer:
-        failures = self._failures.get(source.name, {})
+        failures = self._failures.of(source.name)
         standing = self._standing(source, failures)
-        if isinstance(source, AttachedSource) and (unasked := set(standing.missing) - set(failures)):
+        open_days = standing.missing or ((last_closable(self.now()),) if standing.first_day is None else ())
+        if isinstance(source, AttachedSource) and (unasked := set(open_days) - set(failures)):
             standing = self._standing(source, {**failures, **self._why_not(source, unasked)})
         return {**standing.as_json(), "synthetic": source is self.logs and self.logs.holds_import(demo.LABEL)}
 
@@ -253,11 +249,11 @@ class Bookkeeper:
     def reconcile(self, watch: Watch = Watch(), *, first: str | None = None, last: str | None = None) -> Answer:
         """Compares closed days with what their sources say now; a source that says nothing is named in `failed`."""
         drifts, silent = [], []
+        earliest = date.min if first is None else parse_day(first)
+        latest = date.max if last is None else parse_day(last)
         for source in self.sources():
             days = sorted(self.book.days_closed(source.name))
-            chosen = [
-                day for day in days if (not first or day >= parse_day(first)) and (not last or day <= parse_day(last))
-            ]
+            chosen = [day for day in days if earliest <= day <= latest]
             try:
                 for drift in find_drift(self.book, source, chosen, self._settings.slicing):
                     drifts.append(drift.as_json())
@@ -279,7 +275,8 @@ class Bookkeeper:
         """Imports files into our own logs, each whole or not at all."""
         reading = Reading(columns or {}, constants or {}, Unit(unit), skip_invalid)
         results = []
-        for imported in import_files(self.logs, [Path(file) for file in files], reading, self.now(), watch.on_progress):
+        paths = [Path(file) for file in files]
+        for imported in import_files(self.logs, paths, reading, self.now(), watch.on_progress, self._prices):
             results.append(imported.as_json())
             watch.on_result(imported.as_json())
         return {"files": results}
@@ -304,7 +301,7 @@ class Bookkeeper:
         with self.logs.importing():
             for done, day in enumerate(days_between(today - timedelta(days=days), today)):
                 watch.on_progress(f"demo traffic of {day}", done / (days + 1))
-                accepted += self.logs.append(demo.traffic(day, today, now), now).accepted
+                accepted += self.logs.append(stored_table(demo.traffic(day, today, now)), now).accepted
             self.logs.note_import(demo.LABEL, accepted, now)
         closed = self.backfill(
             watch, first=(today - timedelta(days=days)).isoformat(), last=last_closable(now).isoformat()
@@ -363,7 +360,7 @@ class Bookkeeper:
     def detach(self, watch: Watch = Watch(), *, name: str) -> Answer:  # noqa: ARG002 - every operation is called alike
         """Forgets an attached source; its closed days stay in the book."""
         self._registry.remove(name)
-        self._failures.pop(name, None)
+        self._failures.forget(name)
         return {"source": name, "days_kept": len(self.book.days_closed(name))}
 
 

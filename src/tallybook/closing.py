@@ -62,7 +62,7 @@ def close_day(book: Book, source: Source, day: date, now: datetime, content: Day
     if day > last_closable(now):
         return _refused(source, day)
     try:
-        closing = book.append(source.name, content, now)
+        closing = book.append(source.name, content, now, source.price_versions(day))
     except AlreadyClosed as raced:
         return _existing(raced.closing)
     result = Result(source.name, day, Outcome(closing.state), closing.records, closing.digest)

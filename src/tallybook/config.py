@@ -12,10 +12,12 @@ from typing import Any
 from tallybook.declaration import Declaration, read_declaration
 from tallybook.errors import UnknownName, UsageError, first_line
 from tallybook.measures import DEFAULT_DIMENSIONS, DIMENSION_NAMES
+from tallybook.own_prices import OwnPrices, read_own_prices
 from tallybook.source import DEFAULT_MAX_SLICES, Slicing
 
 CONFIG_FILE = "tallybook.toml"
 SOURCES = "sources"
+PRICES = "prices"
 DEFAULT_HOME = "./tallybook-data"
 DEFAULT_PORT = 8787
 
@@ -31,6 +33,7 @@ class Settings:
     port: int
     slicing: Slicing
     attached: tuple[Declaration, ...] = ()
+    prices: OwnPrices = ()
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,10 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> S
     home = Path(flags.get("home") or environment.get("TALLYBOOK_HOME") or DEFAULT_HOME).expanduser().resolve()
     file = _read_file(home / CONFIG_FILE)
     attached = tuple(_read_sources(file.pop(SOURCES, {}), home))
+    prices = read_own_prices(file.pop(PRICES, {}), CONFIG_FILE)
     values = {setting.name: _settle(setting, flags, environment, file, home) for setting in SETTINGS}
     slicing = Slicing(values.pop("dimensions"), values.pop("max_slices_per_day"))
-    return Settings(home=home, slicing=slicing, attached=attached, **values)
+    return Settings(home=home, slicing=slicing, attached=attached, prices=prices, **values)
 
 
 def _read_sources(given: Any, home: Path) -> Iterator[Declaration]:
@@ -121,7 +125,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {first_line(error)}.", "Mend it, or move it away.") from None
-    names = [*(setting.name for setting in SETTINGS), SOURCES]
+    names = [*(setting.name for setting in SETTINGS), SOURCES, PRICES]
     for name in values:
         if name not in names:
             raise UsageError(f"There is no setting {name!r} in {path}.", f"Use one of: {', '.join(names)}.")

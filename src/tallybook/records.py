@@ -1,15 +1,14 @@
 """The log record: its fields, their units and limits, and what is refused.
 
 `LogRecord` is the wire's shape and the OpenAPI schema at once. What msgspec can check in C stands in its annotations;
-the few rules that need two fields or the clock are in `RULES`.
+`RULES` say the same of records that were made of something else, and what needs two fields.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -65,7 +64,14 @@ class LogRecord(msgspec.Struct, kw_only=True, gc=False):
 TEXT_FIELDS = ("model_name", "request_id", "provider", "api_key", "user", "team", "operation", "error_type")
 COUNT_FIELDS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
 DURATION_FIELDS = ("latency_ms", "ttft_ms")
+SUBSETS = (("tokens_cached", "tokens_in"), ("tokens_reasoning", "tokens_out"))
+"""Parts, and the whole that they cannot exceed."""
 RECORD_FIELDS = LogRecord.__struct_fields__
+RANGES = {
+    "status_code": (0, MAX_STATUS),
+    **dict.fromkeys(COUNT_FIELDS, (0, MAX_COUNT)),
+    **dict.fromkeys(DURATION_FIELDS, (0, MAX_LATENCY_MS)),
+}
 REQUIRED_FIELDS = ("created_at", "model_name", "status_code")
 
 StoredRow = tuple[object, ...]
@@ -157,7 +163,22 @@ def _no_nul(record: LogRecord) -> str | None:
     )
 
 
-RULES = (_subset("tokens_cached", "tokens_in"), _subset("tokens_reasoning", "tokens_out"), _no_nul)
+def _in_range(record: LogRecord) -> str | None:
+    for name, (low, high) in RANGES.items():
+        value = getattr(record, name)
+        if value is not None and not low <= value <= high:
+            return f"{name}: expected int {f'>= {low}' if value < low else f'<= {high}'}"
+    return None
+
+
+def _of_length(record: LogRecord) -> str | None:
+    if not record.model_name:
+        return "model_name: expected str of length >= 1"
+    long = next((name for name in TEXT_FIELDS if len(getattr(record, name) or "") > MAX_TEXT), None)
+    return f"{long}: expected str of length <= {MAX_TEXT}" if long else None
+
+
+RULES = (_in_range, _of_length, *(_subset(part, whole) for part, whole in SUBSETS), _no_nul)
 
 
 def stored_row(record: LogRecord, now: datetime) -> StoredRow:
@@ -185,95 +206,5 @@ def _known(value: object) -> object:
     return None if value == "" else value
 
 
-_ONE = msgspec.json.Decoder(LogRecord)
-_MANY = msgspec.json.Decoder(list[LogRecord])
-_RAW = msgspec.json.Decoder(list[msgspec.Raw])
-
-
 class UnreadableBody(ValueError):
     """Nothing in the body could be read as JSON records."""
-
-
-def decode_records(body: bytes) -> tuple[list[tuple[int, LogRecord]], list[Rejected]]:
-    """The records of a JSON array, one object, or NDJSON, each with its index; and those that do not fit the shape.
-
-    A batch without a fault is decoded in one call; only one with a fault is taken apart record by record.
-    """
-    if not body.strip():
-        raise UnreadableBody("The body is empty.")
-    try:
-        return list(enumerate(_decode_all(body))), []
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError):
-        return _decode_each(_split(body))
-
-
-def _decode_all(body: bytes) -> list[LogRecord]:
-    return _MANY.decode(body) if body.lstrip()[:1] == b"[" else _ONE.decode_lines(body)
-
-
-def _split(body: bytes) -> list[bytes]:
-    if body.lstrip()[:1] == b"[":
-        try:
-            return [bytes(raw) for raw in _RAW.decode(body)]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _split_leniently(body, error)
-    try:
-        msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return [line for line in body.splitlines() if line.strip()]
-    return [body]
-
-
-def _split_leniently(body: bytes, error: Exception) -> list[bytes]:
-    """The standard library reads text that is no Unicode, so that only the record that has it is rejected."""
-    try:
-        return [json.dumps(item).encode() for item in json.loads(body)]
-    except (ValueError, RecursionError):
-        raise UnreadableBody(f"The body is not a JSON array: {error}") from None
-
-
-def _decode_each(parts: Iterable[bytes]) -> tuple[list[tuple[int, LogRecord]], list[Rejected]]:
-    records, rejected, readable = [], [], False
-    for index, part in enumerate(parts):
-        try:
-            records.append((index, _ONE.decode(part)))
-            readable = True
-        except msgspec.ValidationError as error:
-            rejected.append(Rejected(index, _plain_reason(str(error))))
-            readable = True
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            rejected.append(Rejected(index, f"not JSON: {error}"))
-    if not readable:
-        raise UnreadableBody("The body holds no JSON record.")
-    return records, rejected
-
-
-def _plain_reason(message: str) -> str:
-    """msgspec's "Expected `int`, got `str` - at `$.tokens_in`" as "tokens_in: expected int, got str"."""
-    text, _, path = message.partition(" - at `$")
-    plain = text.replace("`", "")
-    name = path.strip(".`")
-    return f"{name}: {plain[:1].lower()}{plain[1:]}" if name else f"{plain[:1].lower()}{plain[1:]}"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Records ready to be stored, each with its index in what was sent, and those that were rejected."""
-
-    rows: list[tuple[int, StoredRow]]
-    rejected: list[Rejected]
-
-
-def read_batch(body: bytes, now: datetime) -> Batch:
-    """The records of a posted body that can be stored, and the rejected ones, in order of index.
-
-    Raises `UnreadableBody` when there is nothing in it that could be called a record.
-    """
-    records, rejected = decode_records(body)
-    rows = []
-    for index, record in records:
-        try:
-            rows.append((index, stored_row(record, now)))
-        except Unacceptable as error:
-            rejected.append(Rejected(index, str(error)))
-    return Batch(rows, sorted(rejected, key=lambda entry: entry.index))

@@ -49,6 +49,9 @@ class Source(Protocol):
     def arrived_before(self, day: date) -> datetime | None:
         """When a record of any day before this one last arrived; None where the source cannot tell."""
 
+    def price_versions(self, day: date) -> tuple[str, ...]:
+        """The versions of the prices that costs of the day's records were computed with here; none if they came so."""
+
     def imports_begun(self) -> int:
         """How many imports have ever begun; one that begins while a day is read may leave it half filled."""
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from acceptance.running import Home, Server, ago, serving, wait_for
+from stories import posted
 from tallybook.logs.store import LogStore
-from tallybook.records import read_batch
 
 
 def fill(home: Home, days: list[int], minutes_ago: int) -> None:
@@ -16,9 +16,9 @@ def fill(home: Home, days: list[int], minutes_ago: int) -> None:
     record = (
         '{"created_at": "%sT12:00:00Z", "model_name": "gpt-5", "status_code": 200, "tokens_in": 3, "tokens_out": 1}'
     )
-    batch = read_batch("\n".join(record % ago(day) for day in days).encode(), arrived)
+    batch = posted("\n".join(record % ago(day) for day in days).encode(), arrived)
     logs = LogStore.open(home.path / "logs.duckdb")
-    logs.append([row for _, row in batch.rows], arrived)
+    logs.append(batch.table, arrived)
     logs.close()
 
 

@@ -103,11 +103,21 @@ def test_dimensions_are_a_setting(home: Home) -> None:
         (
             "prot = 1",
             "There is no setting 'prot' in {file}. Use one of: book, logs, host, port, dimensions, "
-            "max_slices_per_day, sources.",
+            "max_slices_per_day, sources, prices.",
         ),
         (
             'dimensions = ["colour"]',
             "There is no dimension 'colour'. Use one of: model, provider, team, api_key, user, operation, error_type.",
+        ),
+        (
+            '[prices."my-model"]\ninput_usd_per_million = "-1"\noutput_usd_per_million = 2',
+            "input_usd_per_million in [prices.\"my-model\"] of tallybook.toml is '-1', but must be a number from 0 to "
+            '1,000,000. Write US dollars for a million tokens, as in "0.25".',
+        ),
+        (
+            '[prices."my-model"]\ninput = 1',
+            "There is no setting 'input' in [prices.\"my-model\"] of tallybook.toml. Use one of: input_usd_per_million, "
+            "cached_usd_per_million, output_usd_per_million, provider.",
         ),
         ("port = ", "{file} cannot be read: Invalid value (at line 1, column 8). Mend it, or move it away."),
     ],
@@ -128,5 +138,6 @@ def test_a_fault_in_the_environment_is_named(home: Home) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104 - it must be refused
 def test_serving_to_the_network_without_any_token_is_refused(home: Home, host: str) -> None:
     refused = home.run("serve", "--host", host, "--port", "0").failed_plainly(2)
-    assert refused.startswith(f"Serving on {host} would let anyone read and write the book")
+    assert refused.startswith(f"Serving on {host} needs a token, and none is in force in this book.")
+    assert "`tallybook token create --role ingest`" in refused
     assert "behind a reverse proxy" in refused

@@ -266,6 +266,7 @@ def test_a_home_that_cannot_be_made(tmp_path: Path, words: list[str]) -> None:
 
 
 BOOKS = "Use one of: sqlite:///FILE, postgresql://USER@HOST/DATABASE."
+LOGS = "Use one of: duckdb:///FILE, postgresql://USER@HOST/DATABASE, clickhouse://USER@HOST/DATABASE."
 
 
 @pytest.mark.parametrize(
@@ -276,9 +277,8 @@ BOOKS = "Use one of: sqlite:///FILE, postgresql://USER@HOST/DATABASE."
         ("--book", "sqlite://", f"A book cannot be kept in 'sqlite'. {BOOKS}"),
         ("--book", "book.sqlite", f"The book's URL cannot be read. {BOOKS}"),
         ("--book", "postgresql://host:port/db", f"The book's URL cannot be read. {BOOKS}"),
-        ("--logs", "sqlite:///logs.db", "Our own logs cannot be kept in 'sqlite'. Use one of: duckdb:///FILE."),
-        ("--logs", "clickhouse://host/db", "Our own logs cannot be kept in 'clickhouse'. Use one of: duckdb:///FILE."),
-        ("--logs", "logs.duckdb", "Our own logs cannot be kept in 'logs.duckdb'. Use one of: duckdb:///FILE."),
+        ("--logs", "sqlite:///logs.db", f"Our own logs cannot be kept in 'sqlite'. {LOGS}"),
+        ("--logs", "logs.duckdb", f"Our own logs cannot be kept in 'logs.duckdb'. {LOGS}"),
     ],
 )
 def test_a_database_that_is_not_supported(home: Home, flag: str, url: str, sentence: str) -> None:

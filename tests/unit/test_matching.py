@@ -194,7 +194,10 @@ class TestSet:
         with pytest.raises(UnknownName) as caught:
             wishes(settings={"colour": "x"}).check(PRESETS["new-api"])
         assert caught.value.message == "There is no setting 'colour'."
-        assert caught.value.remedy == f"Use one of: table, time_unit, failures, timeout_s, days_per_read, quota_per_usd, {FIELDS}."
+        assert (
+            caught.value.remedy
+            == f"Use one of: table, time_unit, failures, timeout_s, days_per_read, quota_per_usd, {FIELDS}."
+        )
 
     def test_an_option_of_another_preset_is_refused(self) -> None:
         with pytest.raises(UnknownName, match="There is no setting 'quota_per_usd'"):

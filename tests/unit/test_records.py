@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stories import NOW
+from stories import NOW, posted, rows_of
+from tallybook.days import epoch_us
+from tallybook.logs.columns import Batch
 from tallybook.measures import DIMENSION_NAMES
 from tallybook.records import (
     RECORD_FIELDS,
     STORED_FIELDS,
-    Batch,
     Unacceptable,
     UnreadableBody,
     conceal_secret,
     keep_name,
-    read_batch,
     read_cost,
     read_instant,
 )
@@ -29,22 +29,23 @@ GOOD = {"created_at": "2026-11-22T10:00:00Z", "model_name": "gpt-5", "status_cod
 
 
 def read(*records: Any) -> Batch:
-    return read_batch(json.dumps(list(records)).encode(), NOW)
+    return posted(json.dumps(list(records)).encode(), NOW)
 
 
 def row(**fields: Any) -> dict[str, object]:
     """The one stored row of a good record with these fields."""
     batch = read({**GOOD, **fields})
     assert batch.rejected == []
-    ((index, values),) = batch.rows
-    assert index == 0
-    return dict(zip(STORED_FIELDS, values, strict=True))
+    assert list(batch.indices) == [0]
+    (values,) = rows_of(batch)
+    assert tuple(values) == STORED_FIELDS
+    return {**values, "created_at": epoch_us(values["created_at"].replace(tzinfo=UTC))}
 
 
 def reason(**fields: Any) -> str:
     """Why a record with these fields is rejected."""
     batch = read({**GOOD, **fields})
-    assert batch.rows == []
+    assert rows_of(batch) == []
     (rejected,) = batch.rejected
     assert rejected.index == 0
     return rejected.reason
@@ -127,27 +128,28 @@ class TestShapes:
         ],
     )
     def test_two_records_as_an_array_or_as_lines(self, body: bytes) -> None:
-        batch = read_batch(body.replace(b"%(r)s", self.line), NOW)
-        assert [index for index, _ in batch.rows] == [0, 1]
+        batch = posted(body.replace(b"%(r)s", self.line), NOW)
+        assert list(batch.indices) == [0, 1]
         assert batch.rejected == []
 
     def test_one_object_alone_even_over_several_lines(self) -> None:
-        assert len(read_batch(self.line, NOW).rows) == 1
-        assert len(read_batch(json.dumps(GOOD, indent=2).encode(), NOW).rows) == 1
+        assert len(posted(self.line, NOW).table) == 1
+        assert len(posted(json.dumps(GOOD, indent=2).encode(), NOW).table) == 1
 
     def test_one_object_over_several_lines_that_is_rejected_is_one_rejection(self) -> None:
-        batch = read_batch(json.dumps({**GOOD, "tokens_in": -1}, indent=2).encode(), NOW)
+        batch = posted(json.dumps({**GOOD, "tokens_in": -1}, indent=2).encode(), NOW)
         assert [(entry.index, entry.reason) for entry in batch.rejected] == [(0, "tokens_in: expected int >= 0")]
 
     def test_an_empty_array_holds_nothing_and_is_readable(self) -> None:
-        assert read_batch(b"[]", NOW) == Batch([], [])
+        batch = posted(b"[]", NOW)
+        assert (len(batch.table), batch.rejected) == (0, [])
 
     @pytest.mark.parametrize(
         "body", [b"", b" \n", b"hello", b"[", b'[{"a":1}', b"{", b"\xff\xfe", b"\x00", b"a,b\nc,d", b"[1,]"]
     )
     def test_a_body_without_any_record_is_unreadable(self, body: bytes) -> None:
         with pytest.raises(UnreadableBody):
-            read_batch(body, NOW)
+            posted(body, NOW)
 
     def test_bad_records_are_rejected_one_by_one_and_the_good_ones_kept(self) -> None:
         batch = read(
@@ -159,7 +161,7 @@ class TestShapes:
             {**GOOD, "tokens_in": 1, "tokens_cached": 2},
             None,
         )
-        assert [index for index, _ in batch.rows] == [0, 4]
+        assert list(batch.indices) == [0, 4]
         assert [(entry.index, entry.reason) for entry in batch.rejected] == [
             (1, "tokens_in: expected int | null, got str"),
             (2, "expected object, got int"),
@@ -169,8 +171,8 @@ class TestShapes:
         ]
 
     def test_a_line_that_is_no_json_takes_no_other_with_it(self) -> None:
-        batch = read_batch(self.line + b"\n{broken\n\n" + self.line, NOW)
-        assert [index for index, _ in batch.rows] == [0, 2]
+        batch = posted(self.line + b"\n{broken\n\n" + self.line, NOW)
+        assert list(batch.indices) == [0, 2]
         (rejected,) = batch.rejected
         assert rejected.index == 1
         assert rejected.reason.startswith("not JSON: ")
@@ -178,15 +180,15 @@ class TestShapes:
     @pytest.mark.parametrize("text", [b'"\xff"', b'"\\ud800"', b'"\\udc00 x"'])
     def test_text_that_is_no_unicode_is_one_rejection(self, text: bytes) -> None:
         bad = self.line[:-1] + b', "team": ' + text + b"}"
-        batch = read_batch(b"[" + self.line + b"," + bad + b"," + self.line + b"]", NOW)
-        assert [index for index, _ in batch.rows] == [0, 2]
+        batch = posted(b"[" + self.line + b"," + bad + b"," + self.line + b"]", NOW)
+        assert list(batch.indices) == [0, 2]
         assert [entry.index for entry in batch.rejected] == [1]
 
     def test_ten_thousand_records_with_one_fault_give_9999_and_one_reason(self) -> None:
         records: list[dict[str, Any]] = [dict(GOOD) for _ in range(10_000)]
         records[7_777]["latency_ms"] = 1.5
         batch = read(*records)
-        assert len(batch.rows) == 9_999
+        assert len(batch.table) == 9_999
         assert [(entry.index, entry.reason) for entry in batch.rejected] == [
             (7_777, "latency_ms: expected int | null, got float")
         ]

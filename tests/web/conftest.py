@@ -11,11 +11,10 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from stories import ARRIVED, NOW
+from stories import ARRIVED, NOW, posted
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import load_settings
 from tallybook.home import new_server
-from tallybook.records import read_batch
 from tallybook.web.app import build_app
 
 Client = TestClient[Litestar]
@@ -34,9 +33,9 @@ def fill(keeper: Bookkeeper) -> Callable[..., None]:
     """A function that stores log records, given as they are posted, as arrived half an hour ago."""
 
     def store(*records: dict[str, Any]) -> None:
-        batch = read_batch(json.dumps(records).encode(), NOW)
+        batch = posted(json.dumps(records).encode(), NOW)
         assert batch.rejected == []
-        keeper.logs.append([row for _, row in batch.rows], ARRIVED)
+        keeper.logs.append(batch.table, ARRIVED)
 
     return store
 
@@ -45,5 +44,6 @@ def fill(keeper: Bookkeeper) -> Callable[..., None]:
 def client(keeper: Bookkeeper, tmp_path: Path) -> Iterator[Client]:
     """The running application; its scheduler has ticked once, on whatever the test had stored before."""
     server = new_server("http://127.0.0.1:0", "", "")
-    with TestClient(build_app(keeper, server, tmp_path / "home"), raise_server_exceptions=False) as started:
+    app = build_app(keeper, server, tmp_path / "home")
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as started:
         yield started

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from stories import ARRIVED, NOW, delete_days, totals
+from stories import ARRIVED, NOW, delete_days, posted, totals
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.content import DayContent, Slice, empty_content
-from tallybook.records import read_batch
 from web.asking import GOOD, Client, ask, error, on, take_logs_away
 
 HISTORY = (
@@ -32,8 +31,8 @@ def history(keeper: Bookkeeper, fill: Callable[..., None]) -> None:
     fill(*HISTORY)
     for day in ("15", "16", "17", "18", "19", "20", "22"):
         keeper.close(day=f"2026-11-{day}")
-    late = read_batch(b'{"created_at": "2026-11-21T10:00:00Z", "model_name": "gpt-5", "status_code": 200}', NOW)
-    keeper.logs.append([row for _, row in late.rows], NOW)
+    late = posted(b'{"created_at": "2026-11-21T10:00:00Z", "model_name": "gpt-5", "status_code": 200}', NOW)
+    keeper.logs.append(late.table, NOW)
 
 
 pytestmark = pytest.mark.usefixtures("history")

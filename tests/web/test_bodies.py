@@ -94,7 +94,7 @@ def test_a_body_beyond_the_limit_is_413_as_soon_as_that_is_known(server: Server)
     answer = server.http.post("/v1/log-records", content=endless())
     assert error(answer, 413) == (
         "too_large",
-        "The body is larger than 64 MiB, 128 MiB unpacked.",
+        "The body is larger than 64 MiB, 64 MiB unpacked.",
         "Send smaller batches.",
     )
     declared = server.http.post("/v1/log-records", content=b" " * (65 * MIB))

@@ -28,7 +28,8 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """One application for all that is thrown at it."""
     home = tmp_path_factory.mktemp("fuzzed")
     keeper = Bookkeeper(load_settings({"home": str(home)}, {}), lambda: NOW)
-    with TestClient(build_app(keeper, new_server("", "", ""), Path(home)), raise_server_exceptions=False) as client:
+    app = build_app(keeper, new_server("http://127.0.0.1:0", "", ""), Path(home))
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
 

@@ -62,7 +62,24 @@ def attached(keeper: Bookkeeper, gateway: Path) -> Path:
 
 
 def test_an_empty_home_has_no_closing_and_no_source(client: Client) -> None:
-    assert scraped(client) == [("tallybook_closings_total", {}, 0.0)]
+    samples = scraped(client)
+    assert [(name, value) for name, _, value in samples if "clos" in name] == [("tallybook_closings_total", 0.0)]
+    assert [labels for _, labels, _ in samples if "source" in labels] == []
+
+
+def test_what_senders_post_is_counted_by_what_became_of_it(client: Client) -> None:
+    good = {**on("22"), "request_id": "r1"}
+    body = [good, good, {**good, "tokens_in": -1}, {**good, "request_id": "r2"}]
+    assert client.post("/v1/log-records", json=body).json()["accepted"] == 2
+    assert client.post("/v1/log-records", content=b"hello").status_code == 400
+    counted = {(name, *labels.values()): value for name, labels, value in scraped(client)}
+    assert counted["tallybook_records_accepted_total", "log-records"] == 2
+    assert counted["tallybook_records_duplicate_total", "log-records"] == 1
+    assert counted["tallybook_records_rejected_total", "tokens_in", "log-records"] == 1
+    assert counted["tallybook_requests_refused_total", "unreadable_body", "log-records"] == 1
+    assert counted["tallybook_received_bytes_total", "log-records"] > 100
+    assert counted["tallybook_commit_seconds_count",] == 1
+    assert counted["tallybook_queue_bytes",] == 0
 
 
 def test_it_is_prometheus_own_text_format(client: Client) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from tallybook.book.credentials import Credentials
 from tallybook.book.engine import create_engine, insert_rows, parse_book_url, reading, writing
 from tallybook.book.migrate import migrate
 from tallybook.book.schema import adjustments, book, closings, daily_histograms, daily_slices, daily_stats
@@ -40,6 +41,7 @@ class Closing:
     closed_at: str
     chain: str = ""
     unknown: str = "[]"
+    prices: str = "[]"
 
     @property
     def unknown_measures(self) -> tuple[str, ...]:
@@ -53,13 +55,17 @@ class Closing:
             ) from None
 
     def as_json(self) -> dict[str, Any]:
-        decoded = {name: msgspec.json.decode(getattr(self, name)) for name in ("fingerprint", "unknown")}
+        """The closing as it is shown; `prices` only where the cost of a record was computed."""
+        decoded = {name: msgspec.json.decode(getattr(self, name)) for name in ("fingerprint", "unknown", "prices")}
         fields = {**asdict(self), "day": self.day.isoformat(), **decoded}
-        return {name: safe_integers(value) for name, value in fields.items()}
+        return {name: safe_integers(value) for name, value in fields.items() if name != "prices" or value}
 
     def link(self) -> str:
-        """What `chain` must be: the hash of the other fields, `prev_chain` among them; `digest` covers `unknown`."""
-        entry = {name: value for name, value in asdict(self).items() if name not in ("chain", "unknown")}
+        """What `chain` must be: the hash of the other fields, `prev_chain` among them; `digest` covers `unknown`.
+
+        `prices` is a note on where costs came from, and no part of it: the costs themselves are in the digest.
+        """
+        entry = {name: value for name, value in asdict(self).items() if name not in ("chain", "unknown", "prices")}
         return chain_link({**entry, "day": self.day.isoformat()})
 
 
@@ -96,6 +102,7 @@ class Book:
     def __init__(self, engine: sa.Engine, on_append: Callable[[Closing], None]) -> None:
         self._engine = engine
         self._on_append = on_append
+        self.credentials = Credentials(engine)
 
     @classmethod
     def open(
@@ -121,15 +128,16 @@ class Book:
         with reading(self._engine) as connection:
             return str(connection.scalar(sa.select(book.c.book_id)))
 
-    def append(self, source: str, content: DayContent, now: datetime) -> Closing:
+    def append(self, source: str, content: DayContent, now: datetime, prices: Sequence[str] = ()) -> Closing:
         """Writes the day whole, as the next link of the chain, in one transaction.
 
+        `prices` are the versions of the price data that costs of the day were computed with; they are kept sorted.
         Raises `AlreadyClosed` with the closing that is there: the database's unique key decides who was first.
         """
         digest = digest_day(content)
         try:
             with writing(self._engine) as connection:
-                closing = self._append(connection, source, content, digest, now)
+                closing = self._append(connection, source, content, digest, now, prices)
         except Exception as error:
             if isinstance(error.__cause__, IntegrityError) and (existing := self.closing(source, content.day)):
                 raise AlreadyClosed(existing) from None
@@ -138,7 +146,13 @@ class Book:
         return closing
 
     def _append(
-        self, connection: sa.Connection, source: str, content: DayContent, digest: str, now: datetime
+        self,
+        connection: sa.Connection,
+        source: str,
+        content: DayContent,
+        digest: str,
+        now: datetime,
+        prices: Sequence[str],
     ) -> Closing:
         book_id = connection.scalar(sa.select(book.c.book_id).with_for_update())
         if existing := _one_closing(connection, source, content.day):
@@ -147,7 +161,7 @@ class Book:
             sa.select(closings.c.seq, closings.c.chain).order_by(closings.c.seq.desc()).limit(1)
         ).first()
         seq, prev_chain = (head.seq + 1, head.chain) if head else (1, genesis(str(book_id)))
-        closing = _new_closing(seq, prev_chain, source, content, digest, now)
+        closing = _new_closing(seq, prev_chain, source, content, digest, now, prices)
         connection.execute(sa.insert(closings), {**asdict(closing), "day": closing.day.isoformat()})
         if content.records:
             _insert_day(connection, closing, content)
@@ -248,7 +262,9 @@ class Book:
             return connection.scalar(query) or 0
 
 
-def _new_closing(seq: int, prev_chain: str, source: str, content: DayContent, digest: str, now: datetime) -> Closing:
+def _new_closing(
+    seq: int, prev_chain: str, source: str, content: DayContent, digest: str, now: datetime, prices: Sequence[str]
+) -> Closing:
     fingerprint = {name: content.totals[MEASURE_NAMES.index(name)] for name in FINGERPRINT_MEASURES}
     closing = Closing(
         seq=seq,
@@ -262,6 +278,7 @@ def _new_closing(seq: int, prev_chain: str, source: str, content: DayContent, di
         prev_chain=prev_chain,
         closed_at=format_instant(now),
         unknown=_text(content.unknown),
+        prices=_text(sorted(set(prices))),
     )
     return replace(closing, chain=closing.link())
 

@@ -14,8 +14,8 @@ from tallybook.days import format_instant
 from tallybook.errors import BookError, BookTooNew
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"
-KNOWN_REVISIONS = ("0001", "0002")
+HEAD = "0004"
+KNOWN_REVISIONS = ("0001", "0002", "0003", "0004")
 
 
 def migrate(engine: sa.Engine, now: datetime, must_exist: bool = False) -> None:

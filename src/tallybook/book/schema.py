@@ -51,6 +51,7 @@ closings = Table(
     Column("prev_chain", HASH, nullable=False),
     Column("closed_at", INSTANT, nullable=False),
     Column("unknown", Text, nullable=False, server_default="[]"),
+    Column("prices", Text, nullable=False, server_default="[]"),
     UniqueConstraint("source", "day"),
 )
 
@@ -107,4 +108,16 @@ adjustments = Table(
     Column("chain", HASH, nullable=False),
     Column("prev_chain", HASH, nullable=False),
     Index("ix_adjustments_source_day", "source", "day"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("role", String(8), nullable=False),
+    Column("name", Text),
+    Column("hash", HASH, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("last_used_on", DAY),
+    Column("revoked_at", INSTANT),
 )

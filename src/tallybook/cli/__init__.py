@@ -17,6 +17,7 @@ from tallybook.cli.days import backfill, close, reconcile, verify
 from tallybook.cli.logs import demo, import_, prune
 from tallybook.cli.reading import stats, status
 from tallybook.cli.serving import serve
+from tallybook.cli.tokens import token
 from tallybook.errors import TallybookError, UsageError
 
 DONE, FAILED, REFUSED = 0, 1, 2
@@ -47,6 +48,7 @@ for command in (
     verify,
     reconcile,
     prune,
+    token,
     demo,
 ):
     tallybook.add_command(command)

@@ -18,8 +18,10 @@ import msgspec
 
 from tallybook.days import epoch_us
 from tallybook.errors import UnknownName, UnreadableFile, UsageError, first_line
+from tallybook.logs.columns import PRICED_BY
 from tallybook.logs.fields import FAULT, VALUES, Unit, count_fault_rows
-from tallybook.logs.store import COLUMN_LIST, IS_STORED, LogStore, naive_utc, note_arrivals
+from tallybook.logs.own import Origin, OwnLogs
+from tallybook.prices import PriceList
 from tallybook.records import FUTURE_TOLERANCE, RECORD_FIELDS, conceal_secret
 
 Progress = Callable[[str, float | None], None]
@@ -95,24 +97,31 @@ class Imported:
 
 
 def import_files(
-    store: LogStore, files: list[Path], reading: Reading, now: datetime, progress: Progress = lambda _stage, _done: None
+    logs: OwnLogs,
+    files: list[Path],
+    reading: Reading,
+    now: datetime,
+    progress: Progress = lambda _stage, _done: None,
+    prices: PriceList | None = None,
 ) -> Iterator[Imported]:
     """Imports the files one after the other, each whole or not at all; no day is closed until the last is in.
 
     Raises `UnreadableFile` for the first that cannot be taken; those before it stay imported.
     """
-    with store.importing():
+    with logs.importing():
         for file in files:
-            yield import_file(store, file, reading, now, progress)
+            yield import_file(logs, file, reading, now, progress, prices or PriceList.load())
 
 
-def import_file(store: LogStore, file: Path, reading: Reading, now: datetime, progress: Progress) -> Imported:
-    """Imports one file in one transaction. The same content again adds nothing, whatever its name."""
+def import_file(
+    logs: OwnLogs, file: Path, reading: Reading, now: datetime, progress: Progress, prices: PriceList
+) -> Imported:
+    """Imports one file in one transaction. The same content again adds nothing, whatever its name and the server."""
     with _plain_file(file) as plain:
         progress(f"{file.name}: reading", None)
         content = _sha256(plain, progress, file.name)
-        with store.writing() as connection:
-            if before := _imported_before(connection, content, file, reading):
+        with logs.desk() as connection:
+            if before := _imported_before(logs, content, file, reading):
                 return before
             unknown = _load(connection, plain, file, reading, now)
             _refuse_unseen(connection, file, reading)
@@ -120,9 +129,11 @@ def import_file(store: LogStore, file: Path, reading: Reading, now: datetime, pr
             records = _count(connection, "incoming")
             skipped = _refuse_or_skip(connection, file, reading.skip_invalid)
             _conceal_keys(connection)
+            _price(connection, prices)
             progress(f"{file.name}: storing", None)
-            accepted = _store(connection, now)
-            _remember(connection, content, file, reading, records, now)
+            accepted = logs.bring_in(connection, Origin(content, file.name, reading.as_text(), records, now))
+    if accepted is None:
+        return import_file(logs, file, reading, now, progress, prices)
     return Imported(str(file), records, accepted, records - skipped - accepted, skipped, unknown=unknown)
 
 
@@ -165,21 +176,17 @@ def _sha256(plain: Path, progress: Progress, name: str) -> str:
     return digest.hexdigest()
 
 
-def _imported_before(
-    connection: duckdb.DuckDBPyConnection, content: str, file: Path, reading: Reading
-) -> Imported | None:
-    rows = connection.execute(
-        "SELECT file, reading, records, imported_at FROM imports WHERE content_sha256 = ?", [content]
-    ).fetchall()
-    if not rows:
+def _imported_before(logs: OwnLogs, content: str, file: Path, reading: Reading) -> Imported | None:
+    before = logs.find_import(content)
+    if not before:
         return None
-    name, text, records, imported_at = rows[0]
-    if text != reading.as_text():
+    if before.reading != reading.as_text():
         raise UnreadableFile(
-            f"{file} was imported before, as {name} on {imported_at:%Y-%m-%d}, with other --map or --set.",
+            f"{file} was imported before, as {before.file} on {before.imported_at:%Y-%m-%d}, "
+            "with other --map or --set.",
             "Importing it again would count its records twice, so nothing was added.",
         )
-    return Imported(str(file), records, 0, records, already=True)
+    return Imported(str(file), before.records, 0, before.records, already=True)
 
 
 def _load(
@@ -310,25 +317,19 @@ def _conceal_keys(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute("UPDATE incoming SET api_key = ? WHERE api_key = ?", [concealed, key])
 
 
-_FIRST_OF_ITS_REQUEST = (
-    "(request_id IS NULL OR row_number() OVER (PARTITION BY request_id, status_code ORDER BY position) = 1)"
+_UNPRICED = (
+    "SELECT position, provider, model_name, created_at, tokens_in, tokens_cached, tokens_out, cost_nanousd "
+    "FROM incoming WHERE cost_nanousd IS NULL AND tokens_in IS NOT NULL"
+)
+_SET_COSTS = (
+    "UPDATE incoming SET cost_nanousd = priced.cost_nanousd, priced_by = ? FROM priced "
+    "WHERE incoming.position = priced.position"
 )
 
 
-def _store(connection: duckdb.DuckDBPyConnection, now: datetime) -> int:
-    accepted: int = connection.execute(
-        f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM "  # noqa: S608 - constants
-        f"(SELECT * FROM incoming QUALIFY {_FIRST_OF_ITS_REQUEST}) AS incoming "
-        f"WHERE NOT {IS_STORED} ORDER BY created_at"
-    ).fetchall()[0][0]
-    if accepted:
-        note_arrivals(connection, "incoming", now)
-    connection.execute("DROP TABLE incoming")
-    return accepted
-
-
-def _remember(
-    connection: duckdb.DuckDBPyConnection, content: str, file: Path, reading: Reading, records: int, now: datetime
-) -> None:
-    row = [content, file.name, reading.as_text(), records, naive_utc(now)]
-    connection.execute("INSERT INTO imports VALUES (?, ?, ?, ?, ?)", row)
+def _price(connection: duckdb.DuckDBPyConnection, prices: PriceList) -> None:
+    """Computes the costs that the file does not bring, as for records that are posted."""
+    connection.execute(f"ALTER TABLE incoming ADD COLUMN {PRICED_BY} VARCHAR")
+    table = prices.price(connection.sql(_UNPRICED).to_arrow_table())
+    connection.register("priced", table.filter(table["cost_nanousd"].is_valid()))
+    connection.execute(_SET_COSTS, [prices.version])

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from tallybook.content import DayContent
 from tallybook.days import EPOCH, ONE_DAY, midnight
-from tallybook.errors import LogsBusy, LogsError, UsageError, first_line, raise_interrupted
+from tallybook.errors import LogsBusy, LogsError, first_line, raise_interrupted
+from tallybook.logs.columns import PRICED_BY, STORED_SCHEMA
+from tallybook.logs.duplicates import Positions, find_duplicates, load_keys
+from tallybook.logs.keys import KeySet
+from tallybook.logs.own import (
+    COLUMN_LIST,
+    FIRST_OF_ITS_REQUEST,
+    IMPORTING,
+    LOCAL,
+    Appended,
+    Origin,
+    WhyKeep,
+    naive_utc,
+)
 from tallybook.offline import OFFLINE
-from tallybook.records import STORED_FIELDS, TEXT_FIELDS, StoredRow
+from tallybook.records import TEXT_FIELDS
 from tallybook.source import Slicing, Source
 
-LOCAL = "local"
-SUPPORTED_LOGS = ("duckdb:///FILE",)
 FORMAT = 1
 DAY_US = 86_400_000_000
 
@@ -29,21 +41,18 @@ COLUMN_TYPES = {
     "model_name": "VARCHAR NOT NULL",
     "status_code": "SMALLINT",
     "stream": "BOOLEAN",
-    **{name: "VARCHAR" for name in TEXT_FIELDS if name != "model_name"},
+    **{name: "VARCHAR" for name in (*TEXT_FIELDS, PRICED_BY) if name != "model_name"},
 }
 """Every other column is a BIGINT."""
 
-ARROW_TYPES = {
-    "created_at": pa.timestamp("us"),
-    "status_code": pa.int16(),
-    "stream": pa.bool_(),
-    **dict.fromkeys(TEXT_FIELDS, pa.string()),
-}
+SETTINGS = ("TimeZone = 'UTC'", "checkpoint_threshold = '128MB'")
+"""A checkpoint for every 16 MB of new records, as DuckDB would have it, costs a third of the rate."""
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS log_format (version INTEGER NOT NULL)",
     "INSERT INTO log_format SELECT {format} WHERE NOT EXISTS (FROM log_format)",
     "CREATE TABLE IF NOT EXISTS log_records ({columns})",
+    f"ALTER TABLE log_records ADD COLUMN IF NOT EXISTS {PRICED_BY} VARCHAR",
     "CREATE TABLE IF NOT EXISTS arrivals (day DATE PRIMARY KEY, arrived_at TIMESTAMP NOT NULL)",
     """CREATE TABLE IF NOT EXISTS imports (
         content_sha256 VARCHAR PRIMARY KEY, file VARCHAR NOT NULL, reading VARCHAR NOT NULL,
@@ -82,26 +91,8 @@ def logs_errors() -> Iterator[None]:
         raise LogsError(f"The logs failed: {first_line(error)}.", remedy) from error
 
 
-def parse_logs_url(url: str) -> Path:
-    """The file that a `duckdb:///` URL names."""
-    scheme, separator, path = url.partition(":///")
-    if scheme != "duckdb" or not separator or not path:
-        raise UsageError(
-            f"Our own logs cannot be kept in {url.partition(':')[0]!r}.", f"Use one of: {', '.join(SUPPORTED_LOGS)}."
-        )
-    return Path(path)
-
-
-@dataclass(frozen=True)
-class Appended:
-    """What became of the rows: which of them, by position, were duplicates."""
-
-    accepted: int
-    duplicates: frozenset[int]
-
-
 class LogStore:
-    """The open log database, and as such the source named `local`. Thread-safe: writers take turns, readers do not."""
+    """Our own logs in a DuckDB file, held by one process. Thread-safe: writers take turns, readers do not."""
 
     name = LOCAL
     days_per_read = 366
@@ -113,6 +104,7 @@ class LogStore:
         self._imports = 0
         self._imports_begun = 0
         self._writes = 0
+        self._keys: KeySet | None = None
         self._first_day: tuple[int, date | None] = (-1, None)
         self._counts: tuple[int, dict[date, int]] = (-1, {})
 
@@ -127,12 +119,12 @@ class LogStore:
                 raise LogsError(
                     f"The logs at {path} cannot be opened: {error.strerror}.", "Name others with --logs."
                 ) from error
-            connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            for setting in SETTINGS:
+                connection.execute(f"SET GLOBAL {setting}")
             _create(connection, path)
         return cls(connection)
 
     def close(self) -> None:
-        """Lets go of the file, after the writer at work has finished."""
         with self._writing:
             self._connection.close()
 
@@ -156,7 +148,6 @@ class LogStore:
 
     @contextmanager
     def importing(self) -> Iterator[None]:
-        """While this lasts no day is closed: it might be half filled."""
         with self._lock:
             self._imports += 1
             self._imports_begun += 1
@@ -166,21 +157,38 @@ class LogStore:
             with self._lock:
                 self._imports -= 1
 
-    def append(self, rows: Sequence[StoredRow], now: datetime) -> Appended:
-        """Stores the rows that are not there yet, in one durable transaction.
-
-        A row is a duplicate of one stored, or earlier among these, that has the same `request_id` and `status_code`.
-        """
-        duplicates = set(_repeated(rows))
+    def append(self, table: pa.Table, now: datetime) -> Appended:
         with self.writing() as connection:
-            candidates = [position for position in range(len(rows)) if position not in duplicates]
-            connection.register("incoming", _as_arrow(rows, candidates))
-            duplicates.update(position for (position,) in connection.execute(_STORED_ALREADY).fetchall())
-            fresh = [position for position in candidates if position not in duplicates]
-            connection.register("incoming", _as_arrow(rows, fresh))
+            duplicates = find_duplicates(connection, self._stored_keys(connection), table)
+            connection.register("fresh", _without(table, duplicates))
             connection.execute(_APPEND)
-            note_arrivals(connection, "incoming", now)
-        return Appended(len(rows) - len(duplicates), frozenset(duplicates))
+            _note_arrivals(connection, "fresh", now)
+        return Appended(len(table) - len(duplicates), frozenset(duplicates.tolist()))
+
+    def _stored_keys(self, connection: duckdb.DuckDBPyConnection) -> KeySet:
+        """What is stored by key, read once. Keys of a transaction that failed, or of deleted records, do no harm."""
+        if self._keys is None:
+            self._keys = KeySet(load_keys(connection))
+        return self._keys
+
+    def desk(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """The file itself, in the transaction that brings the records in: nothing is written twice."""
+        return self.writing()
+
+    def bring_in(self, desk: duckdb.DuckDBPyConnection, origin: Origin) -> int:
+        accepted: int = desk.execute(_BRING_IN).fetchall()[0][0]
+        if accepted:
+            _note_arrivals(desk, "incoming", origin.imported_at)
+            self._note_stored(desk, "incoming")
+        desk.execute("DROP TABLE incoming")
+        _remember(desk, origin)
+        return accepted
+
+    def _note_stored(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
+        """Notes the keys of records that were stored in another way than by `append`."""
+        if self._keys is not None:
+            keys = np.sort(load_keys(connection, table))
+            self._keys.add(keys[~self._keys.holds(keys)])
 
     def first_day(self) -> date | None:
         """The day of the earliest record, asked of the file only once after each write."""
@@ -197,7 +205,6 @@ class LogStore:
         return self.first_day()
 
     def has_records(self) -> bool:
-        """Whether there is any record; always asked of the file, so that it also tells whether the file answers."""
         with logs_errors(), self.connect() as connection:
             return bool(connection.execute("SELECT 1 FROM log_records LIMIT 1").fetchall())
 
@@ -225,6 +232,15 @@ class LogStore:
     def arrived_before(self, day: date) -> datetime | None:
         return self._last_arrival("day < ?", day)
 
+    def price_versions(self, day: date) -> tuple[str, ...]:
+        query = (
+            f"SELECT DISTINCT {PRICED_BY} FROM log_records "  # noqa: S608 - a constant
+            f"WHERE created_at >= ? AND created_at < ? AND {PRICED_BY} IS NOT NULL ORDER BY 1"
+        )
+        with logs_errors(), self.connect() as connection:
+            rows = connection.execute(query, [naive_utc(midnight(day)), naive_utc(midnight(day + ONE_DAY))]).fetchall()
+        return tuple(version for (version,) in rows)
+
     def _last_arrival(self, condition: str, day: date) -> datetime | None:
         query = f"SELECT MAX(arrived_at) FROM arrivals WHERE {condition}"  # noqa: S608 - one of the two above
         with logs_errors(), self.connect() as connection:
@@ -235,28 +251,27 @@ class LogStore:
         return self._imports_begun
 
     def busy(self) -> str | None:
-        return "an import is running" if self._imports else None
+        return IMPORTING if self._imports else None
 
     def note_import(self, content: str, records: int, now: datetime) -> None:
-        """Remembers something that was brought in whole, by a name of its own."""
         with self.writing() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO imports VALUES (?, ?, '', ?, ?)", [content, content, records, naive_utc(now)]
-            )
+            if not self.holds_import(content):
+                _remember(connection, Origin(content, content, "", records, now))
+
+    def find_import(self, content_sha256: str) -> Origin | None:
+        query = "SELECT * FROM imports WHERE content_sha256 = ?"
+        with logs_errors(), self.connect() as connection:
+            rows = connection.execute(query, [content_sha256]).fetchall()
+        if not rows:
+            return None
+        found = Origin(*rows[0])
+        return replace(found, imported_at=found.imported_at.replace(tzinfo=UTC))
 
     def holds_import(self, content: str) -> bool:
-        """Whether `note_import` was ever called with the name."""
-        with logs_errors(), self.connect() as connection:
-            return bool(connection.execute("SELECT 1 FROM imports WHERE content_sha256 = ?", [content]).fetchall())
+        return self.find_import(content) is not None
 
-    def delete_days(
-        self, before: date, why_keep: Callable[[date, int, datetime | None], str | None]
-    ) -> tuple[dict[date, int], dict[date, str]]:
-        """Deletes the records of each day before `before` for which `why_keep` has no reason against it.
-
-        It is asked with the day, its number of records and when one last arrived, in the transaction that deletes: a
-        record that arrives meanwhile is not deleted unseen. Answers the numbers deleted, and the reasons of those kept.
-        """
+    def delete_days(self, before: date, why_keep: WhyKeep) -> tuple[dict[date, int], dict[date, str]]:
+        """`why_keep` is asked in the transaction that deletes."""
         deleted, kept = {}, {}
         with self.writing() as connection:
             arrivals = dict(connection.execute("SELECT day, arrived_at FROM arrivals").fetchall())
@@ -280,7 +295,7 @@ def _count_days(connection: duckdb.DuckDBPyConnection) -> dict[date, int]:
 
 
 def _create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    columns = ", ".join(f'"{name}" {COLUMN_TYPES.get(name, "BIGINT")}' for name in STORED_FIELDS)
+    columns = ", ".join(f'"{name}" {COLUMN_TYPES.get(name, "BIGINT")}' for name in STORED_SCHEMA.names)
     for statement in SCHEMA:
         connection.execute(statement.format(format=FORMAT, columns=columns))
     (version,) = connection.execute("SELECT MAX(version) FROM log_format").fetchall()[0]
@@ -289,33 +304,23 @@ def _create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         raise LogsError(f"The logs at {path} were written by a newer tallybook.", "Upgrade tallybook.")
 
 
-def _repeated(rows: Sequence[StoredRow]) -> Iterator[int]:
-    """The positions of rows whose request was seen earlier in the same batch."""
-    request_id, status_code = STORED_FIELDS.index("request_id"), STORED_FIELDS.index("status_code")
-    seen = set()
-    for position, row in enumerate(rows):
-        if row[request_id] is not None:
-            key = (row[request_id], row[status_code])
-            if key in seen:
-                yield position
-            seen.add(key)
+def _without(table: pa.Table, positions: Positions) -> pa.Table:
+    if not len(positions):
+        return table
+    kept = np.ones(len(table), np.bool_)
+    kept[positions] = False
+    return table.filter(kept)
 
 
-def _as_arrow(rows: Sequence[StoredRow], positions: Sequence[int]) -> pa.Table:
-    columns = zip(*(rows[position] for position in positions), strict=True) if positions else [()] * len(STORED_FIELDS)
-    arrays = [
-        pa.array(column, ARROW_TYPES.get(name, pa.int64())) for name, column in zip(STORED_FIELDS, columns, strict=True)
-    ]
-    return pa.table([pa.array(positions, pa.int64()), *arrays], names=["position", *STORED_FIELDS])
-
-
-COLUMN_LIST = ", ".join(f'"{name}"' for name in STORED_FIELDS)
-IS_STORED = (
+_APPEND = f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM fresh"  # noqa: S608 - constants
+_IS_STORED = (
     "EXISTS (SELECT 1 FROM log_records AS stored WHERE stored.request_id = incoming.request_id "
     "AND stored.status_code IS NOT DISTINCT FROM incoming.status_code)"
 )
-_STORED_ALREADY = f"SELECT position FROM incoming WHERE {IS_STORED}"  # noqa: S608 - constants
-_APPEND = f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM incoming"  # noqa: S608
+_BRING_IN = (
+    f"INSERT INTO log_records ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM "  # noqa: S608 - constants
+    f"(SELECT * FROM incoming QUALIFY {FIRST_OF_ITS_REQUEST}) AS incoming WHERE NOT {_IS_STORED} ORDER BY created_at"
+)
 _ARRIVALS = (
     "INSERT INTO arrivals "
     "SELECT DISTINCT CAST(epoch_ms(epoch_us(created_at) // {day_us} * 86400000) AS DATE), CAST(? AS TIMESTAMP) "
@@ -323,11 +328,11 @@ _ARRIVALS = (
 )
 
 
-def naive_utc(instant: datetime) -> datetime:
-    """The instant as DuckDB's TIMESTAMP has it: in UTC, without saying so."""
-    return instant.astimezone(UTC).replace(tzinfo=None)
-
-
-def note_arrivals(connection: duckdb.DuckDBPyConnection, table: str, now: datetime) -> None:
+def _note_arrivals(connection: duckdb.DuckDBPyConnection, table: str, now: datetime) -> None:
     """Remembers for each day of the table's records that one arrived now."""
     connection.execute(_ARRIVALS.format(day_us=DAY_US, table=table), [naive_utc(now)])
+
+
+def _remember(connection: duckdb.DuckDBPyConnection, origin: Origin) -> None:
+    row = [origin.content_sha256, origin.file, origin.reading, origin.records, naive_utc(origin.imported_at)]
+    connection.execute("INSERT INTO imports VALUES (?, ?, ?, ?, ?)", row)

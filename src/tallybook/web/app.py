@@ -16,7 +16,9 @@ from litestar.openapi import OpenAPIConfig
 from tallybook import __version__
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.home import RunningServer, announced
+from tallybook.web.collecting import COLLECTING_HANDLERS
 from tallybook.web.errors import EXCEPTION_HANDLERS
+from tallybook.web.guard import Guard
 from tallybook.web.handlers import HANDLERS, check_request
 from tallybook.web.metrics import get_metrics
 from tallybook.web.operations import post_operation
@@ -30,6 +32,7 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
     """The application on an open book and logs. When it stops it finishes what was accepted and closes them."""
     operations = ThreadPoolExecutor(OPERATION_THREADS, thread_name_prefix="operation")
     scheduler = Scheduler(keeper.run_once, keeper.now)
+    guard = Guard(keeper.book.credentials, server.url, keeper.now)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -40,10 +43,11 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
             finally:
                 await sync_to_thread(scheduler.stop)
                 await sync_to_thread(operations.shutdown)
+                await sync_to_thread(guard.close)
                 await sync_to_thread(keeper.close_all)
 
     return Litestar(
-        route_handlers=[get_welcome, *HANDLERS, get_metrics, post_operation],
+        route_handlers=[get_welcome, *HANDLERS, *COLLECTING_HANDLERS, get_metrics, post_operation],
         lifespan=[lifespan],
         dependencies={
             "keeper": _always(keeper),
@@ -55,6 +59,7 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
         openapi_config=OpenAPIConfig(
             title="tallybook", version=__version__, render_plugins=[], path="/v1/schema", use_handler_docstrings=True
         ),
+        guards=[guard.check],
         before_request=check_request,
         request_max_body_size=None,
         logging_config=None,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
 
 import zstandard
 from litestar import Request
 
+from tallybook.collect.budget import Allowance
 from tallybook.errors import TallybookError
 
 MAX_BODY_BYTES = 64 << 20
-MAX_UNPACKED_BYTES = 128 << 20
+MAX_UNPACKED_BYTES = 64 << 20
+PATIENCE_S = 15
+"""How long a sender may take between two pieces of a body; one that is slower holds up memory for nothing."""
+MAX_READING_S = 60
 _PIECE = 1 << 20
 _ZSTD_CUT = 1 << 10
 _ZSTD_WINDOW = 1 << 23
@@ -34,6 +39,12 @@ class CorruptBody(TallybookError):
     """A body is not what its encoding says."""
 
     code = "unreadable_body"
+
+
+class SlowSender(TallybookError):
+    """A body does not arrive in the time that it may take."""
+
+    code = "slow"
 
 
 class Unpacker(Protocol):
@@ -102,30 +113,58 @@ UNPACKERS: dict[str, Callable[[], Unpacker]] = {
 }
 
 
-async def read_body(request: Request[Any, Any, Any]) -> bytes:
-    """The whole body, unpacked. Raises `BodyTooLarge`, `UnknownEncoding` or `CorruptBody`."""
+async def read_body(request: Request[Any, Any, Any], allowance: Allowance | None = None) -> bytearray:
+    """The whole body, unpacked, taken from the allowance as it grows.
+
+    Raises `BodyTooLarge`, `UnknownEncoding`, `CorruptBody`, `SlowSender` or `Overloaded`.
+    """
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
+    unpacker = _new_unpacker(encoding)
+    body, received = bytearray(), 0
+    async for chunk in _patiently(request.stream()):
+        received += len(chunk)
+        if received > MAX_BODY_BYTES:
+            raise _too_large()
+        for piece in _unpack(unpacker, chunk, encoding):
+            if len(body) + len(piece) > MAX_UNPACKED_BYTES:
+                raise _too_large()
+            if allowance:
+                allowance.take(len(piece))
+            body += piece
+    if not unpacker.is_complete():
+        raise _corrupt(encoding)
+    return body
+
+
+def _new_unpacker(encoding: str) -> Unpacker:
     if encoding not in UNPACKERS:
         known = ", ".join(name for name in UNPACKERS if name != "identity")
         raise UnknownEncoding(
             f"The body is packed as {encoding[:40]!r}, which is not known here.", f"Use one of: {known}."
         )
-    unpacker = UNPACKERS[encoding]()
-    body, received = bytearray(), 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if received > MAX_BODY_BYTES:
-            raise _too_large()
-        try:
-            for piece in unpacker.unpack(chunk):
-                if len(body) + len(piece) > MAX_UNPACKED_BYTES:
-                    raise _too_large()
-                body += piece
-        except (zlib.error, zstandard.ZstdError) as error:
-            raise _corrupt(encoding) from error
-    if not unpacker.is_complete():
-        raise _corrupt(encoding)
-    return bytes(body)
+    return UNPACKERS[encoding]()
+
+
+def _unpack(unpacker: Unpacker, chunk: bytes, encoding: str) -> Iterator[bytes]:
+    try:
+        yield from unpacker.unpack(chunk)
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise _corrupt(encoding) from error
+
+
+async def _patiently(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The chunks, each within `PATIENCE_S` of the one before and all within `MAX_READING_S`."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + MAX_READING_S
+    try:
+        while True:
+            async with asyncio.timeout_at(min(clock() + PATIENCE_S, end)):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+    except TimeoutError:
+        raise SlowSender("The body came too slowly.", f"Send it within {MAX_READING_S} seconds.") from None
 
 
 def _corrupt(encoding: str) -> CorruptBody:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,39 +9,16 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.di import NamedDependency
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Reference, RequestBody, Schema
 from litestar.params import FromQuery, QueryParameter
 
 from tallybook import __version__
 from tallybook.bookkeeper import Answer, Bookkeeper
 from tallybook.errors import TallybookError, UnknownName, UsageError, shorten
 from tallybook.home import INSTANCE_HEADER
-from tallybook.records import (
-    COUNT_FIELDS,
-    DURATION_FIELDS,
-    RECORD_FIELDS,
-    LogRecord,
-    UnreadableBody,
-    read_batch,
-)
-from tallybook.web.bodies import CorruptBody, read_body
+from tallybook.web.bodies import read_body
+from tallybook.web.schemas import FLAGS, describe, documented_body, json_body
 
 Asked = TypeVar("Asked")
-
-
-class RejectedRecord(msgspec.Struct):
-    """A record that was not taken: its place in what was sent, from 0, and why."""
-
-    index: int
-    reason: str
-
-
-class Acknowledgement(msgspec.Struct):
-    """What became of a batch; given once the accepted records are on disk."""
-
-    accepted: int
-    duplicates: int
-    rejected: list[RejectedRecord]
 
 
 class CloseRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,71 +38,6 @@ class BackfillRequest(msgspec.Struct, forbid_unknown_fields=True, rename={"first
 
 FromDay = Annotated[str | None, QueryParameter(name="from", description="First day, YYYY-MM-DD")]
 ToDay = Annotated[str | None, QueryParameter(name="to", description="Last day, included")]
-INTEGER_FIELDS = ("status_code", *COUNT_FIELDS, *DURATION_FIELDS)
-
-
-def _field_schema(name: str) -> Schema:
-    if name in INTEGER_FIELDS:
-        return Schema(type=OpenAPIType.INTEGER, minimum=0)
-    if name == "created_at":
-        return Schema(type=[OpenAPIType.STRING, OpenAPIType.INTEGER], description="RFC 3339, or epoch milliseconds")
-    if name == "cost_usd":
-        return Schema(type=[OpenAPIType.STRING, OpenAPIType.NUMBER], description="US dollars")
-    return Schema(type=OpenAPIType.BOOLEAN if name == "stream" else OpenAPIType.STRING)
-
-
-Record = Schema(
-    type=OpenAPIType.OBJECT,
-    required=["created_at", "model_name", "status_code"],
-    description=LogRecord.__doc__,
-    properties={name: _field_schema(name) for name in RECORD_FIELDS},
-)
-RECORDS_BODY = RequestBody(
-    description="An array of log records, one record, or NDJSON; gzip, deflate or zstd.",
-    required=True,
-    content={
-        "application/json": OpenAPIMediaType(
-            schema=Schema(one_of=[Record, Schema(type=OpenAPIType.ARRAY, items=Record)])
-        ),
-        "application/x-ndjson": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING)),
-    },
-)
-
-
-def json_body(kind: type[msgspec.Struct]) -> RequestBody:
-    """The description of a JSON body that is one of our structs, every field a text."""
-    required = [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
-    properties: dict[str, Schema | Reference] = {
-        field.encode_name: Schema(type=OpenAPIType.STRING) for field in msgspec.structs.fields(kind)
-    }
-    schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=required, description=kind.__doc__)
-    return RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=bool(required))
-
-
-def documented_body(body: RequestBody) -> Any:
-    """An operation class that shows the body in `/openapi.json`, though the handler reads it raw."""
-
-    @dataclass
-    class WithBody(Operation):
-        def __post_init__(self) -> None:
-            self.request_body = body
-
-    return WithBody
-
-
-@post("/v1/log-records", status_code=200, operation_class=documented_body(RECORDS_BODY))
-async def post_log_records(request: Request[Any, Any, Any], keeper: NamedDependency[Bookkeeper]) -> Acknowledgement:
-    """Stores log records; answers once the accepted ones are durable."""
-    body = await read_body(request)
-    try:
-        batch = await sync_to_thread(read_batch, body, keeper.now())
-    except UnreadableBody as error:
-        raise CorruptBody(str(error), "Send a JSON array, one object, or one object a line.") from None
-    rejected = [RejectedRecord(entry.index, entry.reason) for entry in batch.rejected]
-    if not batch.rows:
-        return Acknowledgement(0, 0, rejected)
-    receipt = await asyncio.wrap_future(keeper.collect(batch))
-    return Acknowledgement(receipt.accepted, receipt.duplicates, rejected)
 
 
 @get("/v1/stats", sync_to_thread=True)
@@ -145,9 +55,6 @@ def get_stats(
     return keeper.stats(
         period=period, first=from_day, last=to_day, by=by, source=source, basis=basis, live=_flag("live", live)
     )
-
-
-FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def _flag(name: str, value: str) -> bool:
@@ -217,7 +124,7 @@ def get_readyz(keeper: NamedDependency[Bookkeeper]) -> Response[dict[str, Any]]:
 @get("/openapi.json", include_in_schema=False)
 async def get_openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """The description of these calls."""
-    return request.app.openapi_schema.to_schema()
+    return describe(request.app.openapi_schema.to_schema())
 
 
 QUERY_PARAMETERS = {
@@ -246,7 +153,6 @@ def check_request(request: Request[Any, Any, Any]) -> None:
 
 
 HANDLERS = (
-    post_log_records,
     get_stats,
     get_daily_stats,
     get_closings,

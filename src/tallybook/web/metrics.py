@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
 from litestar import Response, get
@@ -35,6 +35,14 @@ class _Standings:
             "End of the last day up to which every day is closed.",
             lambda each: _end_of(each.closed_through),
         )
+        yield self._gauge(
+            "drift_days", "Closed days whose records have changed since.", lambda each: _count(each.drift)
+        )
+        yield self._gauge(
+            "drift_requests",
+            "Records that came after their day was closed, less those that went.",
+            lambda each: _sum(each.drift),
+        )
         yield self._failures()
 
     def _gauge(self, name: str, what: str, value: Callable[[Standing], float | None]) -> Metric:
@@ -54,6 +62,14 @@ class _Standings:
         return family
 
 
+def _count(drift: Mapping[date, int] | None) -> float | None:
+    return None if drift is None else len(drift)
+
+
+def _sum(drift: Mapping[date, int] | None) -> float | None:
+    return None if drift is None else sum(drift.values())
+
+
 def _end_of(day: date | None) -> float | None:
     return midnight(day + ONE_DAY).timestamp() if day else None
 
@@ -63,4 +79,5 @@ def get_metrics(keeper: NamedDependency[Bookkeeper]) -> Response[bytes]:
     """How the books stand, for Prometheus."""
     registry = CollectorRegistry()
     registry.register(_Standings(keeper.book.last_seq(), keeper.standings()))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    text = generate_latest(registry) + generate_latest(keeper.intake.meter.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

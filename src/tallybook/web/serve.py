@@ -10,11 +10,13 @@ from datetime import datetime
 
 import uvicorn
 
+from tallybook.book.ledger import Book
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import Settings, is_loopback
 from tallybook.errors import UsageError
-from tallybook.home import HomeError, new_server
+from tallybook.home import HomeError, new_server, prepare_home
 from tallybook.web.app import build_app
+from tallybook.web.patience import PatientProtocol
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,7 @@ class PortInUse(HomeError):
 def serve(settings: Settings, clock: Callable[[], datetime], on_ready: Callable[[str], None]) -> None:
     """Serves until SIGTERM or SIGINT; then finishes what was accepted, within 10 s. `on_ready` is told the URL."""
     if not is_loopback(settings.host):
-        raise UsageError(
-            f"Serving on {settings.host} would let anyone read and write the book: there are no tokens yet.",
-            "Serve on 127.0.0.1, behind a reverse proxy that signs people in.",
-        )
+        _check_tokens(settings, clock())
     listening = _bind(settings.host, settings.port)
     with listening:
         keeper = Bookkeeper(settings, clock)
@@ -41,11 +40,32 @@ def serve(settings: Settings, clock: Callable[[], datetime], on_ready: Callable[
         url = f"http://{host}:{listening.getsockname()[1]}"
         app = build_app(keeper, new_server(url, settings.book, settings.logs), settings.home)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="on"
+            app,
+            http=PatientProtocol,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_S,
+            lifespan="on",
         )
         on_ready(url)
         log.info("serving", extra={"url": url, "home": str(settings.home)})
         _run_until_told(uvicorn.Server(config), listening)
+
+
+def _check_tokens(settings: Settings, now: datetime) -> None:
+    """Refuses to serve to the network while no token is in force: once all are revoked, nobody could be let in."""
+    prepare_home(settings.home)
+    book = Book.open(settings.book, now)
+    try:
+        in_force = [token for token in book.credentials.list() if token.revoked_at is None]
+    finally:
+        book.close()
+    if not in_force:
+        raise UsageError(
+            f"Serving on {settings.host} needs a token, and none is in force in this book.",
+            "Make one: `tallybook token create --role ingest`; or serve on 127.0.0.1, behind a reverse proxy that "
+            "signs people in.",
+        )
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,30 @@
+"""The desk: a private DuckDB, on which a file is read and checked before another database takes its records."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from tallybook.errors import LogsError, first_line, raise_interrupted
+from tallybook.offline import OFFLINE
+
+MEMORY_LIMIT = "512MB"
+
+
+@contextmanager
+def private_desk() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty DuckDB in memory that spills to a folder of its own; `LogsError` where it has no room."""
+    try:
+        with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=OFFLINE) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+            connection.execute(f"SET temp_directory = '{folder}'")
+            yield connection
+    except RuntimeError as error:
+        raise_interrupted(error)
+    except duckdb.Error as error:
+        message = f"There is no room to read the file: {first_line(error)}."
+        raise LogsError(message, "Free some space for temporary files; nothing was imported.") from error
