@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 SECOND_US = 1_000_000
 START_US = 1_795_305_600 * SECOND_US
@@ -95,9 +95,9 @@ def _attributes(number: int) -> Iterator[KeyValue]:
         "server.port": 443,
     }
     for name, text in texts.items():
-        yield KeyValue(key=name, value={"string_value": text})
+        yield KeyValue(key=name, value=AnyValue(string_value=text))
     for name, count in counts.items():
-        yield KeyValue(key=name, value={"int_value": count})
+        yield KeyValue(key=name, value=AnyValue(int_value=count))
 
 
 def litellm_events(bodies: int, events: int, run: str) -> list[bytes]:

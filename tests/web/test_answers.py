@@ -14,6 +14,7 @@ import pytest
 from stories import ARRIVED, NOW, delete_days, posted, totals
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.content import DayContent, Slice, empty_content
+from tallybook.logs.store import LogStore
 from web.asking import GOOD, Client, ask, error, on, take_logs_away
 
 HISTORY = (
@@ -272,5 +273,6 @@ def test_every_number_comes_from_the_days_as_they_were_closed(
 ) -> None:
     fill({**GOOD, "created_at": "2026-11-22T12:00:00Z"})
     assert ask(client, "/v1/stats", period="yesterday")["totals"]["requests"] == 2
+    assert isinstance(keeper.logs, LogStore)
     delete_days(keeper.logs, ARRIVED.date().replace(day=22))
     assert ask(client, "/v1/stats", period="yesterday")["totals"]["requests"] == 2

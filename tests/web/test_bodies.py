@@ -14,6 +14,7 @@ import zstandard
 
 from acceptance.running import Home, Server, serving
 from tallybook.bookkeeper import Bookkeeper
+from tallybook.logs.store import LogStore
 from web.asking import GOOD, Client, ask, error, on, post
 
 MIB = 1 << 20
@@ -193,6 +194,7 @@ def test_money_beyond_what_json_readers_can_hold_is_text(
 
 
 def test_totals_beyond_what_json_readers_can_hold_are_text(client: Client, keeper: Bookkeeper) -> None:
+    assert isinstance(keeper.logs, LogStore)
     with keeper.logs.writing() as connection:
         connection.execute(
             "INSERT INTO log_records (created_at, model_name, status_code, tokens_in) VALUES "

@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.collect import budget, intake
 from tallybook.errors import LogsError
-from tallybook.logs.store import Appended
+from tallybook.logs.own import Appended
 from web.asking import Client, on
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -143,7 +143,7 @@ class TestLiteLLM:
 
 
 class TestInTrouble:
-    ALL = (
+    ALL: ClassVar[tuple[tuple[str, bytes, dict[str, str]], ...]] = (
         ("/v1/log-records", b'{"created_at":"2026-11-22T10:00:00Z","model_name":"gpt-5","status_code":200}', {}),
         ("/v1/traces", request(span(1)), PROTOBUF),
     )

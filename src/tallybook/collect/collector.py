@@ -16,7 +16,7 @@ import pyarrow as pa
 from tallybook.collect.budget import Budget
 from tallybook.errors import LogsBusy, LogsError
 from tallybook.logs.columns import Batch
-from tallybook.logs.store import Appended, LogStore
+from tallybook.logs.own import Appended, OwnLogs
 
 MAX_COMMIT_RECORDS = 100_000
 
@@ -40,7 +40,7 @@ class Collector:
     """One thread that writes what many requests deliver. `on_commit` is told how many seconds each commit took."""
 
     def __init__(
-        self, store: LogStore, budget: Budget | None = None, on_commit: Callable[[float], None] = lambda _seconds: None
+        self, store: OwnLogs, budget: Budget | None = None, on_commit: Callable[[float], None] = lambda _seconds: None
     ) -> None:
         self._store = store
         self._budget = budget or Budget()

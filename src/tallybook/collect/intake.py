@@ -15,7 +15,7 @@ from tallybook.collect.collector import Collector, Receipt
 from tallybook.collect.decoded import Decoded
 from tallybook.collect.meter import Meter
 from tallybook.logs.columns import PRICED_BY, Batch, to_batch
-from tallybook.logs.store import LogStore
+from tallybook.logs.own import OwnLogs
 from tallybook.prices import PriceList
 
 DECODERS = 2
@@ -36,7 +36,7 @@ class Sender:
 class Intake:
     """Where all bodies of one server go. Thread-safe."""
 
-    def __init__(self, store: LogStore, prices: PriceList, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: OwnLogs, prices: PriceList, clock: Callable[[], datetime]) -> None:
         self.budget = Budget()
         self.meter = Meter(self.budget)
         self._prices = prices

@@ -26,7 +26,12 @@ SESSION = (
     "SET tcp_keepalives_interval = 10",
     "SET tcp_keepalives_count = 3",
 )
-ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+ALIVE: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 """Either end notices within a minute that the other's machine is gone, and with it the locks that it held."""
 
 _OUT_OF_REACH = ("The logs' PostgreSQL cannot be reached: {}.", "Check --logs, and that it is up and lets us in.")
