@@ -61,3 +61,14 @@ def test_who_goes_away_in_the_middle_of_a_body_leaves_nothing(server: Server) ->
     assert server.get("/v1/stats", period="today")["totals"]["requests"] == 1
     assert "tallybook_queue_bytes 0.0" in server.http.get("/metrics").text
     assert "traceback" not in server.log.read_text().lower()
+
+
+@pytest.mark.slow
+def test_who_dawdles_does_not_keep_a_server_from_stopping_in_ten_seconds(server: Server) -> None:
+    with connect(server) as dawdling:
+        dawdling.sendall(b"POST /v1/log-records HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 10
+    assert "traceback" not in server.log.read_text().lower()

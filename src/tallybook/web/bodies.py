@@ -11,7 +11,7 @@ import zstandard
 from litestar import Request
 
 from tallybook.collect.budget import Allowance
-from tallybook.errors import TallybookError
+from tallybook.errors import LogsBusy, TallybookError
 
 MAX_BODY_BYTES = 64 << 20
 MAX_UNPACKED_BYTES = 64 << 20
@@ -165,6 +165,8 @@ async def _patiently(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield chunk
     except TimeoutError:
         raise SlowSender("The body came too slowly.", f"Send it within {MAX_READING_S} seconds.") from None
+    except asyncio.CancelledError:  # only the server's stop cancels a request, and this one has brought nothing yet
+        raise LogsBusy("The server is stopping.", "Send the batch again to the next one.") from None
 
 
 def _corrupt(encoding: str) -> CorruptBody:

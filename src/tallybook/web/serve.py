@@ -20,7 +20,8 @@ from tallybook.web.patience import PatientProtocol
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 10
+GRACE_S = 8
+"""Of the ten seconds that a stop may take: the rest is for what waits to be stored, and for letting go."""
 
 
 class PortInUse(HomeError):
