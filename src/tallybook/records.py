@@ -122,19 +122,21 @@ def read_cost(value: Decimal) -> int:
 
 
 _SECRET = re.compile(
-    r"(?:Bearer\s+|sk-|pk-|rk-|xai-|gsk_|hf_|AIza|AKIA|ya29\.|eyJ|ghp_|r8_|pplx-|nvapi-)\S{8,}", re.IGNORECASE
+    r"(?<![A-Za-z0-9])(?:Bearer\s+|Basic\s+|[spr]k[-_]|xai-|gsk_|hf_|AIza|AKIA|ya29\.|eyJ|gh[a-z]_|github_pat_|glpat-"
+    r"|xox[a-z]-|SG\.|r8_|pplx-|nvapi-)[^\s\"']{8,}",
+    re.IGNORECASE,
 )
-_RANDOM = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[A-Za-z0-9_\-+/=.]{32,}")
+_RANDOM = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[A-Za-z0-9_\-+/=.:]{32,}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def conceal_secret(api_key: str) -> str:
     """The key as it may be stored: a fingerprint if it looks like a secret, else unchanged.
 
-    A key looks like a secret when it begins as the providers' keys do, or is a long run of letters and digits. A
-    SHA-256 in hex is kept as it is: a gateway has already made the fingerprint.
+    A key looks like a secret when a word of it begins as the providers' keys do, or when it is a long run of letters
+    and digits. A SHA-256 in hex is kept as it is: a gateway has already made the fingerprint.
     """
-    if _HASH.fullmatch(api_key) or not (_SECRET.match(api_key.strip()) or _RANDOM.fullmatch(api_key.strip())):
+    if _HASH.fullmatch(api_key) or not (_SECRET.search(api_key) or _RANDOM.fullmatch(api_key.strip())):
         return api_key
     return f"fp_{hashlib.sha256(api_key.encode()).hexdigest()[:16]}"
 

@@ -364,12 +364,13 @@ def test_parts_of_the_tokens(details: Event, cached: int | None, reasoning: int 
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"usage_object": None}, {"usage_object": {}}])
-def test_without_metadata_nothing_is_known_of_who_asked(metadata: Event | None) -> None:
+def test_without_metadata_who_asked_is_the_end_user(metadata: Event | None) -> None:
     record = one(metadata=metadata, end_user="alice")
-    assert (record.api_key, record.user, record.team) == (None, None, None)
+    assert (record.api_key, record.user, record.team) == (None, "alice", None)
+    assert one(metadata=metadata, end_user=None).user is None
 
 
-def test_who_asked_is_who_owns_the_key_and_never_the_end_user() -> None:
+def test_who_asked_is_who_owns_the_key_before_the_end_user() -> None:
     owned = with_metadata(user_api_key_hash=HASH, user_api_key_alias="ci", user_api_key_user_id="ada")
     owned["metadata"]["user_api_key_team_id"] = "team-a"
     record = one(**owned, end_user="alice")
@@ -378,7 +379,7 @@ def test_who_asked_is_who_owns_the_key_and_never_the_end_user() -> None:
 
 def test_an_empty_text_tells_nothing() -> None:
     empty = with_metadata(user_api_key_hash="", user_api_key_user_id="", user_api_key_team_id="")
-    record = one(**empty, custom_llm_provider="", end_user="alice")
+    record = one(**empty, custom_llm_provider="", end_user="")
     assert (record.api_key, record.user, record.team, record.provider) == (None, None, None, None)
 
 
@@ -456,7 +457,7 @@ def test_a_cost_of_nothing_is_unknown_when_litellm_found_no_price() -> None:
         ({"id": "r" * 514, "model": 4}, {"request_id": LONG_ID, "model_name": "4"}),
         ({"id": True}, {"request_id": "3566461d-37b6-4331-b341-a432ca8c9c3a"}),
         ({"response_cost": {}}, {"cost_usd": None}),
-        ({"metadata": "MaxDepthExceeded"}, {"api_key": None, "user": None, "team": None}),
+        ({"metadata": "MaxDepthExceeded"}, {"api_key": None, "user": "alice", "team": None}),
         ({"error_information": "none"}, {"status_code": 200, "error_type": None}),
         ({"call_type": 7}, {"operation": "7"}),
         ({"custom_llm_provider": False}, {"provider": None}),

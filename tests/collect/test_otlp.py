@@ -168,7 +168,7 @@ def test_a_failure_as_openinference_told_it_without_model_and_error_type() -> No
         latency_ms=44,
         provider="openai",
         operation="chat",
-        error_type="openai.RateLimitError",
+        error_type="RateLimitError",
     )
 
 
@@ -263,7 +263,7 @@ def test_only_the_first_chunk_and_the_last_exception_of_a_failure_are_told() -> 
     ]
     failed = trace_pb2.Status(code=trace_pb2.Status.STATUS_CODE_ERROR)
     (record,) = decode(chat(1, events=events, status=failed)).records
-    assert (record.ttft_ms, record.status_code, record.error_type) == (4, 429, "openai.RateLimitError")
+    assert (record.ttft_ms, record.status_code, record.error_type) == (4, 429, "RateLimitError")
 
 
 def in_json(**fields: Any) -> Decoded:

@@ -18,8 +18,8 @@ from tallybook.logs.columns import PRICED_BY, Batch, to_batch
 from tallybook.logs.own import OwnLogs
 from tallybook.prices import PriceList
 
-DECODERS = 2
-"""Decoding holds the interpreter's lock: more threads would only hold more bodies in memory."""
+DECODERS = 1
+"""Decoding holds the interpreter's lock: a second thread would make all wait for it longer, and hold another body."""
 
 Decode = Callable[[bytes | bytearray], Decoded]
 
@@ -60,9 +60,7 @@ class Intake:
     def _read(self, sender: Sender, body: bytes | bytearray) -> Batch:
         decoded = sender.decode(body)
         batch = to_batch(decoded.records, decoded.indices, decoded.rejected, self._clock())
-        batch = replace(batch, table=_priced(batch.table, self._prices))
-        self.meter.received(sender.name, len(body), decoded.ignored, batch.rejected)
-        return batch
+        return replace(batch, table=_priced(batch.table, self._prices), ignored=decoded.ignored)
 
 
 def _priced(table: pa.Table, prices: PriceList) -> pa.Table:

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct, field
 from msgspec.structs import FieldInfo, fields
 
-from tallybook.collect.decoded import Decoded
+from tallybook.collect.decoded import Decoded, check_number, check_pieces
 from tallybook.histogram import MAX_LATENCY_MS
 from tallybook.records import (
     MAX_COST_USD,
@@ -86,6 +86,7 @@ class _Event(Struct, gc=False, kw_only=True):
     response_cost_failure_debug_info: _Anything | None = None
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
+    end_user: Text | None = None
     metadata: _Metadata | None = None
     error_information: _Error | None = None
 
@@ -161,10 +162,13 @@ def decode_litellm(body: bytes | bytearray) -> Decoded:
     Rejected is an event without `startTime`, `status` or any id; any other field that cannot be read is unknown.
     Raises `UnreadableBody` when there is nothing in it that could be called an event.
     """
+    check_pieces(body)
     if not body.strip():
         raise UnreadableBody("The body is empty.")
     try:
-        return _records(enumerate(_decode_all(body)))
+        events = _decode_all(body)
+        check_number(len(events))
+        return _records(enumerate(events))
     except _MISFIT:
         return _records(_read_each(_split(body)))
 
@@ -224,7 +228,7 @@ def _record(event: Read, failures: dict[str, int]) -> LogRecord:
         cost_usd=_cost(event),
         provider=event.custom_llm_provider or None,
         api_key=metadata.user_api_key_hash or None,
-        user=metadata.user_api_key_user_id or None,
+        user=metadata.user_api_key_user_id or event.end_user or None,
         team=metadata.user_api_key_team_id or None,
         operation=OPERATIONS.get(event.call_type or "", event.call_type) or None,
         error_type=error.error_class or None,
@@ -328,6 +332,7 @@ def _finite(number: str) -> float | None:
 
 
 def _read_each(parts: list[bytes]) -> Iterable[tuple[int, Read]]:
+    check_number(len(parts))
     events = [_read_anyhow(part) for part in parts]
     if all(isinstance(event, _NotJson) for event in events):
         raise UnreadableBody("The body holds no JSON event.")
@@ -341,7 +346,7 @@ def _read_anyhow(part: bytes) -> Read:
         except _MISFIT:
             return _decode_mended(_read, part)
     except Unacceptable as error:
-        return error
+        return type(error)(*error.args)  # a new one: that which was raised holds on to its frames
 
 
 def _read(part: bytes) -> _Event | None:

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tallybook.collect.decoded import Decoded
+from tallybook.collect.decoded import Decoded, check_number, check_pieces
 from tallybook.records import LogRecord, Rejected, UnreadableBody
 
 _ONE = msgspec.json.Decoder(LogRecord)
 _MANY = msgspec.json.Decoder(list[LogRecord])
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNFIT = (msgspec.ValidationError, *_NOT_JSON)
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def decode_log_records(body: bytes | bytearray) -> Decoded:
@@ -21,13 +24,18 @@ def decode_log_records(body: bytes | bytearray) -> Decoded:
     A batch without a fault is decoded in one call; only one with a fault is taken apart record by record. Raises
     `UnreadableBody` when there is nothing in it that could be called a record.
     """
-    if not body.strip():
+    check_pieces(body)
+    plain = body.removeprefix(BYTE_ORDER_MARK).strip()
+    if not plain:
         raise UnreadableBody("The body is empty.")
     try:
-        records = _decode_all(body)
-        return Decoded(records, range(len(records)))
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError):
-        return _decode_each(_split(body))
+        records = _decode_all(plain)
+    except _UNFIT:
+        parts = _split(plain)
+        check_number(len(parts))
+        return _decode_each(parts)
+    check_number(len(records))
+    return Decoded(records, range(len(records)))
 
 
 def _decode_all(body: bytes | bytearray) -> list[LogRecord]:
@@ -38,11 +46,11 @@ def _split(body: bytes | bytearray) -> list[bytes]:
     if body.lstrip()[:1] == b"[":
         try:
             return [bytes(raw) for raw in _RAW.decode(body)]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _NOT_JSON as error:
             return _split_leniently(body, error)
     try:
         msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_JSON:
         return [bytes(line) for line in body.splitlines() if line.strip()]
     return [bytes(body)]
 
@@ -65,7 +73,7 @@ def _decode_each(parts: Iterable[bytes]) -> Decoded:
         except msgspec.ValidationError as error:
             rejected.append(Rejected(index, _plain_reason(str(error))))
             readable = True
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _NOT_JSON as error:
             rejected.append(Rejected(index, f"not JSON: {error}"))
     if not readable:
         raise UnreadableBody("The body holds no JSON record.")

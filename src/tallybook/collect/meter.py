@@ -11,6 +11,7 @@ from tallybook.collect.budget import Budget
 from tallybook.records import RECORD_FIELDS, Rejected
 
 COMMIT_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+_FIELDS = {*RECORD_FIELDS, "startTime", "status", "litellm_call_id", "trace_id", "span_id", "start_time_unix_nano"}
 _WORD = re.compile(r"\w+")
 
 
@@ -56,7 +57,7 @@ def reason_label(reason: str) -> str:
     """A reason as a label of few values: the field at fault, `json`, or `other`; never what a sender wrote."""
     if reason.startswith("not JSON"):
         return "json"
-    return next((word for word in _WORD.findall(reason) if word in RECORD_FIELDS), "other")
+    return next((word for word in _WORD.findall(reason) if word in _FIELDS), "other")
 
 
 def _counter(registry: CollectorRegistry, name: str, what: str, *labels: str) -> Counter:

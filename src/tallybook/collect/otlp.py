@@ -9,6 +9,7 @@ two instrumentations that both say "chat" of one call are counted twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Annotated, Any
 
 import msgspec
@@ -20,8 +21,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from tallybook.collect.decoded import Decoded
+from tallybook.collect.decoded import Decoded, check_number, check_pieces
 from tallybook.collect.spans import READINGS, Span, Value, read_span
+from tallybook.collect.wire import fields_of
 from tallybook.records import LogRecord, Rejected, Unacceptable, UnreadableBody
 
 FIRST_CHUNK = frozenset(
@@ -35,6 +37,9 @@ FIRST_CHUNK = frozenset(
 """The events that instrumentations add when a part of a streamed answer arrives."""
 
 STATUS_ERROR = 2
+SMALL_BYTES = 1 << 20
+RESOURCE_SPANS, SCOPE_SPANS, SPANS = 1, 2, 2
+"""The numbers of the repeated fields that lead to a span, as opentelemetry-proto has them."""
 
 
 def decode_traces(body: bytes | bytearray, as_json: bool) -> Decoded:
@@ -51,9 +56,9 @@ def _collect(spans: Iterable[Span]) -> Decoded:
     indices: list[int] = []
     rejected: list[Rejected] = []
     parents: dict[str, str] = {}
-    count = 0
+    total = 0
     for index, span in enumerate(spans):
-        count += 1
+        total += 1
         if span.parent_id:
             parents[span.key] = span.parent_key
         try:
@@ -67,7 +72,7 @@ def _collect(spans: Iterable[Span]) -> Decoded:
     if repeated := _ancestors(records, parents):
         leaves = [place for place, record in enumerate(records) if record.request_id not in repeated]
         records, indices = [records[place] for place in leaves], [indices[place] for place in leaves]
-    return Decoded(records, indices, rejected, ignored=count - len(records) - len(rejected))
+    return Decoded(records, indices, rejected, ignored=total - len(records) - len(rejected))
 
 
 def _ancestors(records: Iterable[LogRecord], parents: dict[str, str]) -> set[str]:
@@ -87,11 +92,29 @@ def _ancestors(records: Iterable[LogRecord], parents: dict[str, str]) -> set[str
 
 
 def _protobuf_spans(body: bytes | bytearray) -> Iterator[Span]:
+    _check_spans(body)
     try:
         request = ExportTraceServiceRequest.FromString(bytes(body))
     except DecodeError as error:
         raise UnreadableBody(f"The body is no OTLP trace request in protobuf: {error}") from None
     return _spans(request, _protobuf_value, bytes.hex)
+
+
+def _check_spans(body: bytes | bytearray) -> None:
+    """Raises `TooManyRecords` before a parser would make millions of objects of a few bytes each."""
+    if len(body) > SMALL_BYTES:
+        visited = count(1)
+
+        def messages(start: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
+            for number, first, last in fields_of(body, start, end):
+                check_number(next(visited))
+                if number == wanted:
+                    yield first, last
+
+        for resource in messages(0, len(body), RESOURCE_SPANS):
+            for scope in messages(*resource, SCOPE_SPANS):
+                for _ in messages(*scope, SPANS):
+                    pass
 
 
 def _spans(request: Any, value_of: Callable[[Any], Value | None], hex_of: Callable[[Any], str]) -> Iterator[Span]:
@@ -209,6 +232,7 @@ _REQUEST = msgspec.json.Decoder(_Request, strict=False)
 
 
 def _json_spans(body: bytes | bytearray) -> Iterator[Span]:
+    check_pieces(body)
     try:
         request = _REQUEST.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

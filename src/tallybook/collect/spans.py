@@ -276,6 +276,8 @@ UNKNOWN_FAILURE = 500
 _IN_MESSAGE = re.compile(
     r"\b(?:error|status|status code|error code|HTTP)[ :=]{1,3}([45]\d\d)\b", re.IGNORECASE | re.ASCII
 )
+_PACKAGE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*$)")
+"""Some instrumentations write `openai.RateLimitError` where others write `RateLimitError`: one error, one name."""
 _MESSAGE_LENGTH = 300
 """An SDK begins its message with the status; what follows may be the whole answer."""
 
@@ -295,6 +297,8 @@ def _status(span: Span, facts: Facts) -> int:
     told: int | None = facts.pop("http_status", None)
     if span.failed and span.exception:
         facts.setdefault("error_type", read_text(span.exception))
+    if "error_type" in facts:
+        facts["error_type"] = _PACKAGE.sub("", facts["error_type"])
     failed = span.failed or "error_type" in facts
     if told is not None and (told >= 400 or not failed):
         return told

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,11 +59,15 @@ NANOUSD = pa.decimal128(38, 9)
 
 @dataclass(frozen=True)
 class Batch:
-    """Records ready to be stored, each with its index in what was sent; and those that were rejected, by index."""
+    """Records ready to be stored, each with its index in what was sent, and those that were rejected, by index.
+
+    `ignored` counts what was sent and is in order, but no record.
+    """
 
     table: pa.Table
     indices: Sequence[int]
     rejected: list[Rejected] = field(default_factory=list)
+    ignored: int = 0
 
 
 def to_batch(
@@ -113,13 +117,14 @@ class _Faulty(Exception):
 def _checked_table(records: Sequence[LogRecord], now: datetime) -> pa.Table:
     if not records:
         return stored_table(())
-    given = dict(zip(RECORD_FIELDS, zip(*map(msgspec.structs.astuple, records), strict=True), strict=True))
+    given = {name: list(map(attrgetter(name), records)) for name in RECORD_FIELDS}
     columns = {"created_at": _instants(given.pop("created_at"), now)}
     columns |= {name: _COLUMNS[name](values) for name, values in given.items()}
     for name, (low, high) in RANGES.items():
         _check_range(columns[name], low, high)
     for part, whole in SUBSETS:
-        _check(not pc.any(pc.greater(columns[part], columns[whole])).as_py())
+        if columns[part].null_count < len(columns[part]):
+            _check(not pc.any(pc.greater(columns[part], columns[whole])).as_py())
     return _with_no_price(list(columns.values()))
 
 
@@ -129,12 +134,12 @@ def _check(holds: bool) -> None:
 
 
 def _check_range(column: pa.Array, low: int, high: int) -> None:
-    found = pc.min_max(column)
-    if (least := found["min"].as_py()) is not None:
-        _check(least >= low and found["max"].as_py() <= high)
+    if column.null_count < len(column):
+        found = pc.min_max(column)
+        _check(found["min"].as_py() >= low and found["max"].as_py() <= high)
 
 
-def _instants(values: tuple[Any, ...], now: datetime) -> pa.Array:
+def _instants(values: list[Any], now: datetime) -> pa.Array:
     """Whole epoch milliseconds, or texts that all have an offset and no digits beyond the microsecond."""
     if isinstance(values[0], int):
         instants = pc.multiply_checked(pa.array(values, pa.int64()), 1000)
@@ -144,29 +149,29 @@ def _instants(values: tuple[Any, ...], now: datetime) -> pa.Array:
     return pc.cast(instants, pa.timestamp("us"))
 
 
-def _whole_numbers(values: tuple[Any, ...]) -> pa.Array:
+def _whole_numbers(values: list[Any]) -> pa.Array:
     return pa.array(values, pa.int64())
 
 
-def _statuses(values: tuple[Any, ...]) -> pa.Array:
+def _statuses(values: list[Any]) -> pa.Array:
     return pa.array(values, pa.int16())
 
 
-def _flags(values: tuple[Any, ...]) -> pa.Array:
+def _flags(values: list[Any]) -> pa.Array:
     return pa.array(values, pa.bool_())
 
 
-def _texts(values: tuple[Any, ...]) -> pa.Array:
+def _texts(values: list[Any]) -> pa.Array:
     """An empty text tells nothing, so it is unknown."""
     texts = pa.array(values, pa.string())
-    lengths = pc.min_max(pc.utf8_length(texts))
-    if lengths["min"].as_py() is None:
+    if texts.null_count == len(texts):
         return texts
+    lengths = pc.min_max(pc.utf8_length(texts))
     _check(lengths["max"].as_py() <= MAX_TEXT and not pc.any(pc.match_substring(texts, "\0")).as_py())
     return texts if lengths["min"].as_py() else pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def _names(values: tuple[Any, ...]) -> pa.Array:
+def _names(values: list[Any]) -> pa.Array:
     texts = _texts(values)
     _check(not texts.null_count)
     return texts
@@ -177,12 +182,15 @@ def _concealed(key: str) -> str:
     return conceal_secret(key)
 
 
-def _keys(values: tuple[Any, ...]) -> pa.Array:
-    encoded = _texts(values).dictionary_encode()
+def _keys(values: list[Any]) -> pa.Array:
+    texts = _texts(values)
+    if texts.null_count == len(texts):
+        return texts
+    encoded = texts.dictionary_encode()
     return pa.array([_concealed(key) for key in encoded.dictionary.to_pylist()], pa.string()).take(encoded.indices)
 
 
-def _costs(values: tuple[Any, ...]) -> pa.Array:
+def _costs(values: list[Any]) -> pa.Array:
     """US dollars as whole nano-USD, rounded half to even: the unscaled numbers of decimals with nine digits."""
     usd = pa.array(values, pa.decimal128(38, 24))
     if usd.null_count == len(usd):
@@ -193,7 +201,7 @@ def _costs(values: tuple[Any, ...]) -> pa.Array:
     return pa.array(low_words[: len(usd)], pa.int64(), mask=usd.is_null().to_numpy(zero_copy_only=False))
 
 
-_COLUMNS: dict[str, Callable[[tuple[Any, ...]], pa.Array]] = {
+_COLUMNS: dict[str, Callable[[list[Any]], pa.Array]] = {
     **dict.fromkeys((*COUNT_FIELDS, *DURATION_FIELDS), _whole_numbers),
     **dict.fromkeys(TEXT_FIELDS, _texts),
     "model_name": _names,

@@ -66,7 +66,7 @@ LITELLM = Preset(
         "cost_nanousd": ("NANOUSD(spend)",),
         "provider": ("custom_llm_provider",),
         "api_key": ("api_key",),
-        "user": ('"user"',),
+        "user": ("COALESCE(NULLIF(\"user\", ''), end_user)", '"user"'),
         "team": ("team_id",),
         "operation": ("call_type",),
         "error_type": ("JSON_TEXT(metadata, 'error_information', 'error_class')",),

@@ -14,12 +14,14 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
 
 from tallybook.bookkeeper import Bookkeeper
+from tallybook.collect.budget import Overloaded
+from tallybook.collect.collector import Receipt
 from tallybook.collect.decoded import Decoded
 from tallybook.collect.intake import Intake, Sender
 from tallybook.collect.litellm import decode_litellm
 from tallybook.collect.log_records import decode_log_records
 from tallybook.collect.otlp import decode_traces, status_answer, traces_answer
-from tallybook.errors import TallybookError
+from tallybook.errors import LogsBusy, TallybookError
 from tallybook.records import Rejected, UnreadableBody
 from tallybook.web.bodies import CorruptBody, UnknownEncoding, read_body
 from tallybook.web.errors import RETRY_AFTER_S, STATUSES
@@ -79,15 +81,20 @@ async def _take(request: Request[Any, Any, Any], intake: Intake, sender: Sender)
         with intake.budget.allowance() as allowance:
             body = await read_body(request, allowance)
             batch = await asyncio.wrap_future(intake.read(sender, body))
-        if not len(batch.table):
-            return Taken(rejected=batch.rejected)
-        receipt = await asyncio.wrap_future(intake.store(batch))
+        receipt = await asyncio.wrap_future(intake.store(batch)) if len(batch.table) else Receipt(0, 0)
     except UnreadableBody as error:
         intake.meter.refused(sender.name, CorruptBody.code)
         raise CorruptBody(str(error), sender.remedy) from None
+    except asyncio.CancelledError:  # by the server's stop; what is decoded or stored by then is known by its ids
+        intake.meter.refused(sender.name, LogsBusy.code)
+        raise LogsBusy("The server is stopping.", "Send the batch again to the next one.") from None
     except TallybookError as error:
         intake.meter.refused(sender.name, error.code)
         raise
+    except Exception:
+        intake.meter.refused(sender.name, "internal")
+        raise
+    intake.meter.received(sender.name, len(body), batch.ignored, batch.rejected)
     intake.meter.stored(sender.name, receipt.accepted, receipt.duplicates)
     return Taken(receipt.accepted, receipt.duplicates, batch.rejected)
 
@@ -101,7 +108,10 @@ async def post_log_records(request: Request[Any, Any, Any], keeper: NamedDepende
 @post("/v1/litellm", status_code=200, operation_class=documented_body(LITELLM_BODY))
 async def post_litellm(request: Request[Any, Any, Any], keeper: NamedDependency[Bookkeeper]) -> Acknowledgement:
     """Stores what LiteLLM's generic API logger sends; answers once it is durable."""
-    return (await _take(request, keeper.intake, LITELLM)).as_answer()
+    try:
+        return (await _take(request, keeper.intake, LITELLM)).as_answer()
+    except Overloaded as error:  # its logger tries again after 503, but not after 429
+        raise LogsBusy(error.message, error.remedy) from None
 
 
 @post("/v1/traces", status_code=200, operation_class=documented_body(TRACES_BODY))

@@ -1,0 +1,1 @@
+"""Programs that run in the senders' environment, not in ours."""
