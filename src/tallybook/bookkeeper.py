@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tallybook import demo
 from tallybook.book.ledger import Book, Closing
-from tallybook.closing import Result, first_known_day
+from tallybook.closing import Result, remembered_first_day
 from tallybook.collect.intake import Intake
 from tallybook.config import Settings
 from tallybook.days import ONE_DAY, day_of, days_between, last_closable, parse_day
@@ -98,7 +97,7 @@ class Bookkeeper:
 
     def sources(self) -> list[Source]:
         """The sources that count: our own logs from their first record on, and those that are attached."""
-        own = [self.logs] if first_known_day(self.book, self.logs) is not None else []
+        own = [self.logs] if remembered_first_day(self.book, self.logs) is not None else []
         return [*own, *self._registry.sources()]
 
     def job(self, source: str | None = None) -> DailyStatsJob:
@@ -170,7 +169,7 @@ class Bookkeeper:
         if live:
             chosen = chosen.with_live(day_of(now))
         query = StatsQuery(chosen, by, source, basis)
-        first_days = {each.name: each.known_first_day() for each in self.sources()}
+        first_days = {each.name: remembered_first_day(self.book, each) for each in self.sources()}
         asked = [each for each in self.sources() if source in (None, each.name)]
         is_live = chosen.live and chosen.first <= day_of(now) <= chosen.last
         live_days, unreachable = self._live.read(asked, now) if is_live else ({}, {})
@@ -181,8 +180,8 @@ class Bookkeeper:
         if period is not None and (first is not None or last is not None):
             raise UsageError("Both a period and from/to are given.", "Give one of them.")
         if period is not None:
-            known = [(each.known_first_day(), self.book.first_day(each.name)) for each in self.sources()]
-            return parse_period(period, today, min(filter(None, chain.from_iterable(known)), default=None))
+            known = [remembered_first_day(self.book, each) for each in self.sources()]
+            return parse_period(period, today, min(filter(None, known), default=None))
         if first is None or last is None:
             raise UsageError("No period is given.", "Give period, or both from and to.")
         return between(parse_day(first), parse_day(last))
@@ -216,7 +215,9 @@ class Bookkeeper:
 
     def _standing(self, source: Source, failures: Mapping[date, str]) -> Standing:
         """A day that failed is missing, and a source that was never reached has no other missing days."""
-        counts = self.logs.counts() if source is self.logs else None
+        counts = None
+        with suppress(LogsError):  # what the book has is told even while the logs are away
+            counts = self.logs.counts() if source is self.logs else None
         standing = standing_of(self.book, source, self.now(), failures, counts)
         if standing.first_day is None:
             return replace(standing, missing=tuple(sorted(standing.failed)))

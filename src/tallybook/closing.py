@@ -117,14 +117,15 @@ def missing_days(book: Book, source: Source, now: datetime) -> list[date]:
 
 def known_missing_days(book: Book, source: Source, now: datetime) -> list[date]:
     """The missing days of a source that cannot be asked for its first; yesterday, where that was never known."""
-    first_day = _remembered_first_day(book, source)
+    first_day = remembered_first_day(book, source)
     if first_day is None:
         return [last_closable(now)]
     closed = book.days_closed(source.name)
     return [day for day in days_between(first_day, last_closable(now)) if day not in closed]
 
 
-def _remembered_first_day(book: Book, source: Source) -> date | None:
+def remembered_first_day(book: Book, source: Source) -> date | None:
+    """The first day of a source as far as it is known without asking it, or, where even that fails, by its closings."""
     try:
         known = source.known_first_day()
     except LogsError:
@@ -136,7 +137,7 @@ def _all_failed(
     book: Book, source: Source, days: Sequence[date], now: datetime, closed: dict[date, Closing], reason: str
 ) -> Iterator[Result]:
     """The results for days of a source that does not even tell its first day."""
-    first_day = _remembered_first_day(book, source) or min(days)
+    first_day = remembered_first_day(book, source) or min(days)
     for day in days:
         yield _judge(source, day, now, closed, first_day, ask=False) or failed(source, day, reason)
 

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from tallybook.book.ledger import Book
+from tallybook.closing import remembered_first_day
 from tallybook.days import ONE_DAY, days_between, last_closable
 from tallybook.source import Source
 
@@ -49,7 +50,7 @@ def standing_of(
 ) -> Standing:
     """The source as the book has it; nothing is asked of the source itself."""
     closings = {closing.day: closing for closing in book.closings(source.name)}
-    first_day = min(filter(None, (source.known_first_day(), min(closings, default=None))), default=None)
+    first_day = remembered_first_day(book, source)
     closable = days_between(first_day, last_closable(now)) if first_day else ()
     missing = tuple(day for day in closable if day not in closings)
     drift = None

@@ -253,6 +253,15 @@ def test_health_and_readiness(client: Client, keeper: Bookkeeper) -> None:
     assert ask(client, "/healthz")["status"] == "ok"
 
 
+def test_closed_days_are_answered_while_the_logs_are_away(client: Client, keeper: Bookkeeper) -> None:
+    before = ask(client, "/v1/stats", period="last7d")
+    take_logs_away(keeper)
+    assert ask(client, "/v1/stats", period="last7d") == before
+    assert 'tallybook_missing_days{source="local"}' in client.get("/metrics").text
+    assert error(client.get("/v1/status"), 503)[0] == "logs"
+    assert ask(client, "/v1/stats", period="today")["unreachable"].keys() == {"local"}
+
+
 def test_close_and_backfill_take_a_body_query_parameters_or_nothing(client: Client) -> None:
     def outcomes(answer: Any) -> list[tuple[str, str]]:
         assert answer.status_code == 200, answer.text

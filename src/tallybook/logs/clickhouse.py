@@ -32,7 +32,7 @@ from tallybook.logs.heartbeat import beating
 from tallybook.logs.identities import find_repeated, keys_of
 from tallybook.logs.own import COLUMN_LIST, FIRST_OF_ITS_REQUEST, IMPORTING, LOCAL, Appended, Origin, WhyKeep, naive_utc
 from tallybook.source import Slicing, Source
-from tallybook.sources.engines.clickhouse import _be_patient, _connect
+from tallybook.sources.engines.clickhouse import be_patient, connect_to
 from tallybook.sources.urls import SourceUrl
 
 RECORDS = "tallybook_log_records"
@@ -318,8 +318,8 @@ class ClickHouseLogs:
             self._writer = None
 
     def _connect(self) -> Any:
-        client = _connect(self._url.expanded(), _SETTINGS)
-        _be_patient(client, PATIENCE_S)
+        client = connect_to(self._url.expanded(), _SETTINGS)
+        be_patient(client, PATIENCE_S)
         return client
 
     @contextmanager

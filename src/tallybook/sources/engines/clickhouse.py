@@ -91,8 +91,8 @@ class ClickHouse:
             "readonly": READ_ONLY,
         }
         with connecting("ClickHouse", ClickHouseError, OSError):
-            client = _connect(self.url, settings)
-        _be_patient(client, self.timeout_s)
+            client = connect_to(self.url, settings)
+        be_patient(client, self.timeout_s)
         try:
             with engine_errors("ClickHouse", ClickHouseError, OSError):
                 yield client
@@ -104,7 +104,7 @@ logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 """What it warns of is told by the error that follows."""
 
 
-def _connect(url: str, settings: dict[str, Any]) -> Any:
+def connect_to(url: str, settings: dict[str, Any]) -> Any:
     """A client; a fault of the network is told as such, and not as the driver wraps it."""
     try:
         return clickhouse_connect.get_client(**_arguments(url), settings=settings)
@@ -115,7 +115,7 @@ def _connect(url: str, settings: dict[str, Any]) -> Any:
         raise cause or error from error
 
 
-def _be_patient(client: Any, timeout_s: int) -> None:
+def be_patient(client: Any, timeout_s: int) -> None:
     """Whoever has answered at once may work for a while: the server ends a statement itself, a little before we do."""
     if hasattr(client, "timeout"):
         client.timeout = Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s + CONNECT_TIMEOUT_S)
