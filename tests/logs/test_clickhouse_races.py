@@ -10,13 +10,11 @@ import pytest
 
 from stories import ARRIVED, NOW, YESTERDAY, record, stored
 from tallybook.errors import LogsError
-from tallybook.logs.clickhouse import ClickHouseLogs
 from tallybook.logs.heartbeat import beating
 from tallybook.logs.importing import Reading, import_files
 from tallybook.logs.opening import find_logs
 from tallybook.logs.own import OwnLogs
 from tallybook.source import Slicing
-from tallybook.sources.engines.clickhouse import ClickHouse
 
 
 @pytest.fixture
@@ -56,10 +54,12 @@ class TestRaces:
     ) -> None:
         file = tmp_path / "log.csv"
         file.write_text("created_at,model_name\n2026-11-22T10:00:00Z,gpt-5\n")
+        from tallybook.sources.engines.clickhouse import ClickHouse
+
         engine = ClickHouse(clickhouse_url)
         ours = "SELECT count() FROM system.tables WHERE database = currentDatabase()"
         with pytest.MonkeyPatch.context() as dying:
-            dying.setattr(ClickHouseLogs, "_drop", lambda *_: None)
+            dying.setattr(type(two[0]), "_drop", lambda *_: None)
             list(import_files(two[0], [file], Reading(), ARRIVED))
         assert engine.rows(ours) == [(4,)]
         with two[1].importing():
