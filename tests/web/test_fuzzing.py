@@ -128,3 +128,49 @@ def test_no_order_is_a_fault_of_the_server(fuzzed: Client, body: bytes) -> None:
     for path in ("/v1/close", "/v1/backfill"):
         answer = fuzzed.post(path, content=body)
         assert answers_in_its_own_words(answer), (path, answer.status_code, answer.text)
+
+
+events = st.fixed_dictionaries(
+    {"id": st.text(min_size=1, max_size=9), "status": st.sampled_from(["success", "failure"]) | values},
+    optional=dict.fromkeys(("startTime", "endTime", "model", "metadata", "response_cost", "error_information"), values),
+)
+event_bodies = st.binary() | trees.map(dumped) | st.lists(events | values, max_size=5).map(dumped)
+spans = st.fixed_dictionaries(
+    {},
+    optional={
+        "traceId": st.sampled_from(["0af7651916cd43dd8448eb211c80319c", "", "x"]) | values,
+        "spanId": st.sampled_from(["b7ad6b7169203331", "0" * 16]) | values,
+        "startTimeUnixNano": st.sampled_from(["1795341600000000000", 0, "x", -1]) | values,
+        "status": values,
+        "attributes": st.just([{"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}}]) | values,
+    },
+)
+requests = st.lists(spans, max_size=4).map(lambda made: {"resourceSpans": [{"scopeSpans": [{"spans": made}]}]})
+trace_bodies = st.binary() | requests.map(dumped) | trees.map(dumped)
+
+
+def stored(fuzzed: Client) -> int:
+    return int(
+        fuzzed.get("/readyz").json()["has_records"] and fuzzed.get("/v1/status").json()["sources"][0]["records_in_logs"]
+    )
+
+
+@given(body=event_bodies)
+@gentle
+def test_no_event_of_litellm_is_a_fault_of_the_server(fuzzed: Client, body: bytes) -> None:
+    before = stored(fuzzed)
+    answer = fuzzed.post("/v1/litellm", content=body)
+    assert answers_in_its_own_words(answer), (answer.status_code, answer.text)
+    assert stored(fuzzed) - before == (answer.json()["accepted"] if answer.status_code == 200 else 0)
+
+
+@given(body=trace_bodies, kind=st.sampled_from(["application/json", "application/x-protobuf", "text/plain"]))
+@gentle
+def test_no_trace_is_a_fault_of_the_server_and_nothing_of_a_refused_one_is_stored(
+    fuzzed: Client, body: bytes, kind: str
+) -> None:
+    before = stored(fuzzed)
+    answer = fuzzed.post("/v1/traces", content=body, headers={"content-type": kind})
+    assert answer.status_code in (200, 400, 415), (answer.status_code, answer.content)
+    if answer.status_code != 200:
+        assert stored(fuzzed) == before
