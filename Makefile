@@ -39,7 +39,7 @@ types: $(READY) ## mypy, strict
 
 check: lint types test ## what CI calls
 
-bench: $(READY) ## print the benchmark tables (about 15 minutes); an engine that is not here is left out
+bench: $(READY) ## print the benchmark tables (about 18 minutes); an engine that is not here is left out
 	$(BIN)/python -m bench
 
 bench-quick: $(READY) ## the same on a hundredth of the records: does it run?
