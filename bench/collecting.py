@@ -96,7 +96,7 @@ def serving(home: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "tallybook", "--home", str(home), "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        found = re.search(r"http://\S+", process.stderr.readline())
+        found = re.search(r"http://[^\s\"]+", process.stderr.readline())
         assert found
         try:
             yield found[0]

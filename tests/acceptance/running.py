@@ -218,7 +218,7 @@ def wait_for(found: Callable[[], Found | None], patience_s: float = PATIENCE_S) 
 def _announced_url(process: subprocess.Popen[bytes], log: Path) -> str | None:
     text = log.read_text()
     assert process.poll() is None, text
-    found = re.search(r"tallybook serves on (http://\S+)", text)
+    found = re.search(r'"event":"serving","url":"(http://[^"]+)"', text)
     return found[1] if found else None
 
 

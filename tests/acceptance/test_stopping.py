@@ -37,6 +37,7 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_accepted_and_exits_with_
             "stopped",
         ]
         assert [line for line in server.log_lines() if line["level"] == "error"] == []
+        assert [line for line in server.log.read_text().splitlines() if not line.startswith("{")] == []
     with duckdb.connect(home.path / "logs.duckdb", read_only=True) as logs:
         stored = [request_id for (request_id,) in logs.execute("SELECT request_id FROM log_records").fetchall()]
     assert len(set(stored)) == len(stored)

@@ -6,7 +6,7 @@ import logging
 
 import click
 
-from tallybook.cli.common import clock, err, settings, with_settings
+from tallybook.cli.common import clock, err, out, settings, with_settings
 
 
 @click.command()
@@ -23,4 +23,10 @@ def serve(host: str | None, port: str | None) -> None:
     from tallybook.web.serve import serve as run
 
     configure_logging(logging.INFO, as_json=not err.is_terminal)
-    run(settings(host=host, port=port), clock, lambda url: err.print(f"tallybook serves on {url}  (Ctrl-C stops it)"))
+    run(settings(host=host, port=port), clock, _announce)
+
+
+def _announce(url: str) -> None:
+    """Beside lines of log for people; where they are JSON, every line of standard error is, and one of them says it."""
+    console = err if err.is_terminal else out
+    console.print(f"tallybook serves on {url}  (Ctrl-C stops it)", soft_wrap=True)
