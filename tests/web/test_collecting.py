@@ -84,6 +84,14 @@ class TestTraces:
         assert partial.error_message == "created_at is more than 10 minutes ahead of this server's clock"
         assert yesterday(client)["requests"] == 1
 
+    def test_a_parent_that_repeats_its_child_s_usage_counts_once_though_it_comes_later(self, client: Client) -> None:
+        child, parent = span(2, **tokens(7)), span(1, **tokens(7))
+        child.parent_span_id = parent.span_id
+        for body in (request(child), request(parent), request(parent)):
+            assert post(client, body).status_code == 200
+        totals = yesterday(client)
+        assert (totals["requests"], totals["tokens_in"]) == (1, 7)
+
     def test_json_is_answered_in_json(self, client: Client) -> None:
         answer = client.post("/v1/traces", json={"resourceSpans": []})
         assert (answer.status_code, answer.json()) == (200, {})

@@ -10,6 +10,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tallybook.collect.ancestors import Ancestors
 from tallybook.collect.budget import Budget
 from tallybook.collect.collector import Collector, Receipt
 from tallybook.collect.decoded import Decoded
@@ -39,6 +40,7 @@ class Intake:
     def __init__(self, store: OwnLogs, prices: PriceList, clock: Callable[[], datetime]) -> None:
         self.budget = Budget()
         self.meter = Meter(self.budget)
+        self.ancestors = Ancestors()
         self._prices = prices
         self._clock = clock
         self._collector = Collector(store, self.budget, self.meter.committed)

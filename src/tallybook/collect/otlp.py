@@ -1,9 +1,9 @@
 """OTLP/HTTP traces: spans as protobuf or JSON to log records, and the answers that an exporter expects.
 
 Only leaves count: a span that repeats the usage of a request below it, as a framework's does, is ignored in favour of
-that request when both come in one batch. A parent ends after its children and may come in a later batch, where nothing
-tells that it repeats them: then only its operation does (agents, workflows, chains and tools are never requests), and
-two instrumentations that both say "chat" of one call are counted twice.
+that request, in the same batch or in a later one, for a parent ends after its children. What stands above a request is
+remembered for a while only and not over a restart; after that only a span's operation tells (agents, workflows, chains
+and tools are never requests).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from tallybook.collect.ancestors import Ancestors
 from tallybook.collect.decoded import Decoded, check_number, check_pieces
 from tallybook.collect.spans import READINGS, Span, Value, read_span
 from tallybook.collect.wire import fields_of
@@ -42,16 +43,18 @@ RESOURCE_SPANS, SCOPE_SPANS, SPANS = 1, 2, 2
 """The numbers of the repeated fields that lead to a span, as opentelemetry-proto has them."""
 
 
-def decode_traces(body: bytes | bytearray, as_json: bool) -> Decoded:
+def decode_traces(body: bytes | bytearray, as_json: bool, ancestors: Ancestors | None = None) -> Decoded:
     """The log records of an ExportTraceServiceRequest, in protobuf or in OTLP's JSON.
 
     An index counts the spans in the order sent. Spans that are no request to a model, and those that only repeat one in
-    the same batch, are counted as ignored. Raises `UnreadableBody` for what is no such request.
+    the same batch, or in one whose `ancestors` are given, are counted as ignored. Raises `UnreadableBody` for what is
+    no such request.
     """
-    return _collect(_json_spans(body) if as_json else _protobuf_spans(body))
+    spans = _json_spans(body) if as_json else _protobuf_spans(body)
+    return _collect(spans, Ancestors() if ancestors is None else ancestors)
 
 
-def _collect(spans: Iterable[Span]) -> Decoded:
+def _collect(spans: Iterable[Span], ancestors: Ancestors) -> Decoded:
     records: list[LogRecord] = []
     indices: list[int] = []
     rejected: list[Rejected] = []
@@ -69,26 +72,10 @@ def _collect(spans: Iterable[Span]) -> Decoded:
         if record is not None:
             records.append(record)
             indices.append(index)
-    if repeated := _ancestors(records, parents):
+    if repeated := ancestors.climb((record.request_id or "" for record in records), parents):
         leaves = [place for place, record in enumerate(records) if record.request_id not in repeated]
         records, indices = [records[place] for place in leaves], [indices[place] for place in leaves]
     return Decoded(records, indices, rejected, ignored=total - len(records) - len(rejected))
-
-
-def _ancestors(records: Iterable[LogRecord], parents: dict[str, str]) -> set[str]:
-    """The keys of all spans above one of the records; a span that names itself as its parent is not above itself.
-
-    Each span is climbed over once, so a chain of any length, or one that goes in a circle, takes no longer than its
-    spans are many.
-    """
-    above: set[str] = set()
-    for record in records:
-        own = record.request_id or ""
-        key = parents.get(own)
-        while key is not None and key not in above and key != own:
-            above.add(key)
-            key = parents.get(key)
-    return above
 
 
 def _protobuf_spans(body: bytes | bytearray) -> Iterator[Span]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,6 @@ from litestar.exceptions import ClientException
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.collect.budget import Overloaded
 from tallybook.collect.collector import Receipt
-from tallybook.collect.decoded import Decoded
 from tallybook.collect.intake import Intake, Sender
 from tallybook.collect.litellm import decode_litellm
 from tallybook.collect.log_records import decode_log_records
@@ -65,14 +65,9 @@ LOG_RECORDS = Sender("log-records", decode_log_records, "Send a JSON array, one 
 LITELLM = Sender("litellm", decode_litellm, "Send what LiteLLM's generic_api callback sends: JSON, whole.")
 
 
-def _traces(as_json: bool) -> Sender:
-    def decode(body: bytes | bytearray) -> Decoded:
-        return decode_traces(bytes(body), as_json)
-
+def _traces(kind: str, intake: Intake) -> Sender:
+    decode = partial(decode_traces, as_json=kind == JSON, ancestors=intake.ancestors)
     return Sender("traces", decode, "Send an ExportTraceServiceRequest, encoded as its content type says.")
-
-
-TRACES = {PROTOBUF: _traces(as_json=False), JSON: _traces(as_json=True)}
 
 
 async def _take(request: Request[Any, Any, Any], intake: Intake, sender: Sender) -> Taken:
@@ -119,7 +114,7 @@ async def post_traces(request: Request[Any, Any, Any], keeper: NamedDependency[B
     """Stores the LLM requests among OpenTelemetry spans; answers as OTLP/HTTP wants it, once they are durable."""
 
     async def answer(kind: str) -> bytes:
-        taken = await _take(request, keeper.intake, TRACES[kind])
+        taken = await _take(request, keeper.intake, _traces(kind, keeper.intake))
         shown = "; ".join(entry.reason for entry in taken.rejected[:SHOWN_REASONS])
         return traces_answer(kind == JSON, len(taken.rejected), shown)
 
@@ -140,7 +135,7 @@ async def post_other_signals(request: Request[Any, Any, Any]) -> Response[bytes]
 async def _as_otlp(request: Request[Any, Any, Any], answer: Callable[[str], Awaitable[bytes]]) -> Response[bytes]:
     """Answers in the encoding of the question. What is no fault of the sender is 429 or 503, which it tries again."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in TRACES:
+    if kind not in (PROTOBUF, JSON):
         raise UnknownEncoding(f"OTLP as {kind[:40]!r} is not known here.", f"Send {PROTOBUF} or {JSON}.")
     try:
         return Response(await answer(kind), media_type=kind)
