@@ -37,6 +37,7 @@ from tallybook.content import DayContent, empty_content
 from tallybook.errors import LogsError
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
+from tallybook.measures import Totals
 from tallybook.periods import parse_period
 from tallybook.source import Slicing
 from tallybook.sources.engines.duck import DuckDB
@@ -137,6 +138,9 @@ class HalfBlindSource:
             self.failures -= 1
             raise LogsError("DuckDB could not read the logs: out of memory")
         yield from self.source.contents(days, slicing)
+
+    def totals(self, days: Sequence[date]) -> list[Totals]:
+        return self.source.totals(days)
 
     def arrived_at(self, day: date) -> datetime | None:
         return self.source.arrived_at(day)

@@ -17,6 +17,7 @@ from tallybook.content import DayContent
 from tallybook.errors import LogsError, SourceDown
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
+from tallybook.measures import Totals
 from tallybook.source import Slicing
 from tallybook.verification import verify_book
 
@@ -134,6 +135,9 @@ class Brittle:
             if day in self.broken:
                 raise LogsError(f"{day} is on a bad block")
             yield content
+
+    def totals(self, days: Sequence[date]) -> list[Totals]:
+        return self.logs.totals(days)
 
     def arrived_at(self, day: date) -> datetime | None:
         return self.logs.arrived_at(day)

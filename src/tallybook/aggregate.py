@@ -1,9 +1,11 @@
 """The one aggregate: from log records to the rows of a day, as Ibis expressions that any engine can run.
 
-Two groupings, because all dimensions by all buckets would be nearly as many groups as there are records:
+Two groupings, because all dimensions by all buckets would be nearly as many groups as there are records, and a third
+that is asked often and has one group a day:
 
     by slice     day, dimensions…, measures…
     by bucket    day, provider, model, bucket (-1: no latency), records
+    by day       day, measures…
 
 `day` counts from 0 within the window. Only integers, comparisons and CASE on constants: no date function, no logarithm,
 no float, nothing that a session's time zone or an engine's taste could move.
@@ -12,7 +14,7 @@ no float, nothing that a session's time zone or an engine's taste could move.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -77,13 +79,13 @@ def _chain(latency_ms: ir.IntegerValue, step: Callable[[int], Any]) -> ir.Intege
     return ibis.cases(*chain, else_=step(len(SHIFT_BOUNDS_MS)))
 
 
-def select_days(shape: Shape, dimensions: Sequence[str], midnights: Sequence[int]) -> ir.Table:
+def select_days(shape: Shape, dimensions: Iterable[str], midnights: Sequence[int]) -> ir.Table:
     """The records, cut down to `day`, the dimensions' fields and the measures' fields.
 
     `midnights` part one day from the next; the window's own bounds are the business of whoever hands the records over.
     """
     records = _records(shape)
-    wanted = dict.fromkeys(DIMENSION_FIELDS[name] for name in (*dimensions, *HISTOGRAM_DIMENSIONS))
+    wanted = dict.fromkeys(DIMENSION_FIELDS[name] for name in dimensions)
     columns = {field: _column(records, shape, field) for field in (*wanted, *MEASURE_FIELDS)}
     day = staircase(records.created_at, midnights, range(len(midnights) + 1))
     return records.select(day=day if midnights else ibis.literal(0), **columns)
@@ -98,10 +100,10 @@ def _column(records: ir.Table, shape: Shape, field: str) -> ir.Value:
     return ibis.ifelse((column >= 0) & (column <= LARGEST[field]), column, ibis.null("int64"))
 
 
-def by_slice(selected: ir.Table, dimensions: Sequence[str]) -> ir.Table:
-    """The measures of each day and combination of dimension values."""
+def by_slice(selected: ir.Table, dimensions: Sequence[str], dialect: str = "") -> ir.Table:
+    """The measures of each day and combination of dimension values; without dimensions, of each day."""
     keys = [selected.day, *(selected[DIMENSION_FIELDS[name]].name(f"by_{name}") for name in dimensions)]
-    sums = {measure.name: _measure(selected, measure) for measure in MEASURES}
+    sums = {measure.name: _measure(selected, measure, dialect) for measure in MEASURES}
     return selected.group_by(keys).aggregate(**sums)
 
 
@@ -112,17 +114,25 @@ def by_bucket(selected: ir.Table, checked: bool = True, dialect: str = "") -> ir
     return selected.group_by([selected.day, *keys, bucket]).aggregate(records=selected.count())
 
 
-_AGGREGATES: dict[Kind, Callable[[ir.Table, Any], ir.Value]] = {
-    Kind.COUNT: lambda table, _: table.count(),
-    Kind.KNOWN: lambda _, field: field.count(),
-    Kind.SUM: lambda _, field: field.sum().fill_null(0),
-    Kind.SUCCESS: lambda table, status: table.count(where=(status >= 200) & (status < 400)).fill_null(0),
-    Kind.FAILED: lambda table, status: table.count(where=(status >= 400) | (status == 0)).fill_null(0),
+_AGGREGATES: dict[Kind, Callable[[ir.Table, Any, str], ir.Value]] = {
+    Kind.COUNT: lambda table, *_: table.count(),
+    Kind.KNOWN: lambda _table, field, _: field.count(),
+    Kind.SUM: lambda _, field, dialect: _widened(field, dialect).sum().fill_null(0),
+    Kind.SUCCESS: lambda table, status, _: table.count(where=(status >= 200) & (status < 400)).fill_null(0),
+    Kind.FAILED: lambda table, status, _: table.count(where=(status >= 400) | (status == 0)).fill_null(0),
 }
 
 
-def _measure(table: ir.Table, measure: Measure) -> ir.Value:
-    return _AGGREGATES[measure.kind](table, table[measure.field] if measure.field else None)
+def _measure(table: ir.Table, measure: Measure, dialect: str) -> ir.Value:
+    return _AGGREGATES[measure.kind](table, table[measure.field] if measure.field else None, dialect)
+
+
+_SUMS_IN_64_BITS = ("clickhouse", "pyspark")
+"""Engines whose sum of whole numbers is no wider: it would wrap around, or fail, where it is to be refused."""
+
+
+def _widened(field: ir.IntegerValue, dialect: str) -> ir.NumericValue:
+    return field.cast("decimal(28, 0)") if dialect in _SUMS_IN_64_BITS else field
 
 
 _PLACEHOLDER = 7_700_000_000_000_000_000
@@ -132,13 +142,23 @@ _NAMED = re.compile(rf"""["`]?{RECORDS}["`]?""")
 
 @lru_cache(maxsize=64)
 def _compile(shape: Shape, dimensions: tuple[str, ...], days: int, dialect: str) -> tuple[str, ...]:
-    midnights = [_PLACEHOLDER + day for day in range(days - 1)]
-    as_they_lie = select_days(replace(shape, checked=True), dimensions, midnights)
+    midnights = _placeholders(days)
+    as_they_lie = select_days(replace(shape, checked=True), HISTOGRAM_DIMENSIONS, midnights)
     statements = (
         by_bucket(as_they_lie, shape.checked, dialect),
-        by_slice(select_days(shape, dimensions, midnights), dimensions),
+        by_slice(select_days(shape, dimensions, midnights), dimensions, dialect),
     )
     return tuple(str(ibis.to_sql(statement, dialect=dialect)) for statement in statements)
+
+
+@lru_cache(maxsize=64)
+def _compile_totals(shape: Shape, days: int, dialect: str) -> str:
+    by_day = by_slice(select_days(shape, (), _placeholders(days)), (), dialect)
+    return str(ibis.to_sql(by_day, dialect=dialect))
+
+
+def _placeholders(days: int) -> list[int]:
+    return [_PLACEHOLDER + day for day in range(days - 1)]
 
 
 def compile_for(
@@ -152,6 +172,11 @@ def compile_for(
     """
     compiled = _compile(shape, dimensions, len(midnights) + 1, dialect)
     return tuple(_put_in(sql, select, midnights) for sql in compiled)
+
+
+def compile_totals(shape: Shape, select: str, midnights: Sequence[str], dialect: str) -> str:
+    """The grouping by day alone, in the engine's dialect; the arguments are those of `compile_for`."""
+    return _put_in(_compile_totals(shape, len(midnights) + 1, dialect), select, midnights)
 
 
 def _put_in(sql: str, select: str, midnights: Sequence[str]) -> str:

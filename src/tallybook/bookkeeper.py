@@ -7,23 +7,27 @@ long ones tell a `Watch` how they get on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tallybook import demo
-from tallybook.book.ledger import Book, Closing
+from tallybook.adjusting import adjust_day
+from tallybook.anchoring.delivery import Deliveries, DeliveryState
+from tallybook.anchoring.log import ANCHOR_FILE, AnchorLog
+from tallybook.attaching import Attachments
+from tallybook.book.ledger import Book
 from tallybook.closing import Result, remembered_first_day
 from tallybook.collect.intake import Intake
 from tallybook.config import Settings
 from tallybook.days import ONE_DAY, day_of, days_between, last_closable, parse_day
 from tallybook.declaration import Declaration
-from tallybook.errors import LogsError, TallybookError, UnknownName, UsageError
+from tallybook.errors import CloseFailed, LogsError, TallybookError, UnknownName, UsageError
 from tallybook.failed_days import FailedDays
-from tallybook.home import prepare_home, write_anchor
+from tallybook.home import prepare_home
 from tallybook.job import DailyStatsJob
 from tallybook.live import LiveDays
 from tallybook.logs.columns import stored_table
@@ -32,17 +36,16 @@ from tallybook.logs.importing import Reading, import_files
 from tallybook.logs.opening import find_logs
 from tallybook.periods import Period, between, parse_period
 from tallybook.prices import PriceList
-from tallybook.reconcile import find_drift
+from tallybook.pruning import prune
+from tallybook.reconcile import DRIFT, Drift, find_drift
 from tallybook.source import Source
-from tallybook.sources.attached import AttachedSource
 from tallybook.sources.registry import Registry
-from tallybook.sources.urls import SourceUrl
-from tallybook.standing import Standing, closed_through, standing_of
+from tallybook.standing import Standing, gone_days
 from tallybook.stats import Sources, StatsQuery, StatsReader, daily_row
-from tallybook.verification import Anchor, verify_book
-
-if TYPE_CHECKING:
-    from tallybook.sources.inspection import Findings
+from tallybook.status import StatusReader
+from tallybook.upkeep import Upkeep
+from tallybook.verification import Exported, verify_book
+from tallybook.vintage import Vintage, parse_as_of
 
 Answer = dict[str, Any]
 
@@ -67,6 +70,7 @@ class Bookkeeper:
         with ExitStack() as stack:
             prepare_home(settings.home)
             open_logs = find_logs(settings.logs)
+            self._anchors = AnchorLog(settings.home / ANCHOR_FILE)
             self.book = Book.open(settings.book, clock(), on_append=self._anchor)
             stack.callback(self.book.close)
             self.logs = open_logs()
@@ -76,8 +80,12 @@ class Bookkeeper:
             stack.callback(self.intake.close)
             self._registry = Registry(settings.home, settings.attached)
             self._open = stack.pop_all()
+        self._deliveries = Deliveries(settings.home, settings.anchors, self.book.identity().book_id)
+        self._attachments = Attachments(self._registry, self.book, settings.slicing)
+        self._upkeep = Upkeep(self.book, self.logs, settings, clock)
         self._stats = StatsReader(self.book)
         self._failures = FailedDays(settings.home)
+        self._status = StatusReader(self.book, self.logs, self._failures, clock)
         self._looked_on: date | None = None
         self._live = LiveDays(settings.slicing, self.logs)
 
@@ -85,11 +93,15 @@ class Bookkeeper:
         """Stores what was accepted, then lets go of logs and book."""
         self._open.close()
 
-    def _anchor(self, closing: Closing) -> None:
+    def _anchor(self) -> None:
+        """Appends what the file of heads lacks; one that cannot be written keeps no day from being closed."""
         try:
-            write_anchor(self._settings.home, closing)
-        except OSError as error:
-            log.warning("head not anchored", extra={"seq": closing.seq, "error": str(error)})
+            kept = self._anchors.keep(self.book.heads)
+        except TallybookError as error:
+            log.warning("head not anchored", extra={"error": error.message})
+            return
+        if kept.conflict:
+            log.error("the book is not the one that was anchored", extra={"error": kept.conflict})
 
     def now(self) -> datetime:
         """The time by the clock that this bookkeeper was given."""
@@ -115,9 +127,19 @@ class Bookkeeper:
         if self._looked_on != day_of(now):
             self._forget_first_days()
             self._looked_on = day_of(now)
-        results = self.job().run_once(now, cancelled)
+        sources = self.sources()
+        results = self._upkeep.close(sources, cancelled)
         self._note(results)
+        self._send_heads()
+        self._upkeep.compare([each for each in sources if self.book.first_day(each.name)], cancelled)
+        self._send_heads()
+        self._upkeep.prune()
         return results
+
+    def _send_heads(self) -> None:
+        """To the file what a crash kept from it, and from there to wherever else heads go."""
+        self._anchor()
+        self._deliveries.deliver(self.now())
 
     def _forget_first_days(self) -> None:
         for source in self._registry.sources():
@@ -149,6 +171,7 @@ class Bookkeeper:
             listed.append(result.as_json())
             watch.on_progress(f"{result.day} {result.outcome}", min(done / total, 1))
             watch.on_result(result.as_json())
+        self._send_heads()
         return {"results": listed}
 
     def stats(
@@ -161,19 +184,28 @@ class Bookkeeper:
         by: str | None = None,
         source: str | None = None,
         basis: str = "adjusted",
+        as_of: str | None = None,
         live: bool = False,
     ) -> Answer:
-        """The statistics of a period, from closed days; with `live`, and for `today`, from today's logs too."""
+        """The statistics of a period, from closed days; with `live`, and for `today`, from today's logs too.
+
+        On the basis `original` no adjustment counts; with `as_of` only what was recorded until then.
+        """
         now = self.now()
+        vintage = Vintage(basis, None if as_of is None else parse_as_of(as_of))
         chosen = self._period(period, first, last, day_of(now))
+        if live and vintage.as_of:
+            raise UsageError("Today's logs have no as_of.", "Leave out live, or as_of.")
         if live:
             chosen = chosen.with_live(day_of(now))
-        query = StatsQuery(chosen, by, source, basis)
+        query = StatsQuery(chosen, by, source, vintage)
         first_days = {each.name: remembered_first_day(self.book, each) for each in self.sources()}
         asked = [each for each in self.sources() if source in (None, each.name)]
-        is_live = chosen.live and chosen.first <= day_of(now) <= chosen.last
+        is_live = chosen.live and not vintage.as_of and chosen.first <= day_of(now) <= chosen.last
         live_days, unreachable = self._live.read(asked, now) if is_live else ({}, {})
-        answer = self._stats.answer(query, Sources(first_days, live_days), last_closable(now))
+        gone = {} if vintage.as_of else gone_days(self.book)
+        closable = last_closable(min(now, vintage.as_of or now))
+        answer = self._stats.answer(query, Sources(first_days, live_days, gone), closable)
         return answer | ({"unreachable": unreachable} if unreachable else {})
 
     def _period(self, period: str | None, first: str | None, last: str | None, today: date) -> Period:
@@ -205,63 +237,70 @@ class Bookkeeper:
         now = self.now()
         return {
             "now": now.isoformat(timespec="seconds"),
-            "closings": self.book.last_seq(),
-            "sources": [self._source_status(source) for source in self.sources()],
+            "closings": self.book.count_closings(),
+            "sources": [self._status.source(source) for source in self.sources()],
+            "chain": {
+                "entries": self.book.last_seq(),
+                "head": self.book.head(),
+                "anchors": [state.as_json() for state in self.anchor_states()],
+            },
         }
+
+    def anchor_states(self) -> list[DeliveryState]:
+        """How far heads of the chain have come, to the file and to each destination."""
+        return list(self._deliveries.states())
 
     def standings(self) -> list[Standing]:
         """How each source stands, as far as is known without asking it."""
-        return [self._standing(source, self._failures.of(source.name)) for source in self.sources()]
-
-    def _standing(self, source: Source, failures: Mapping[date, str]) -> Standing:
-        """A day that failed is missing, and a source that was never reached has no other missing days."""
-        counts = None
-        with suppress(LogsError):  # what the book has is told even while the logs are away
-            counts = self.logs.counts() if source is self.logs else None
-        standing = standing_of(self.book, source, self.now(), failures, counts)
-        if standing.first_day is None:
-            return replace(standing, missing=tuple(sorted(standing.failed)))
-        return replace(standing, failed={day: why for day, why in standing.failed.items() if day in standing.missing})
-
-    def _source_status(self, source: Source) -> Answer:
-        failures = self._failures.of(source.name)
-        standing = self._standing(source, failures)
-        open_days = standing.missing or ((last_closable(self.now()),) if standing.first_day is None else ())
-        if isinstance(source, AttachedSource) and (unasked := set(open_days) - set(failures)):
-            standing = self._standing(source, {**failures, **self._why_not(source, unasked)})
-        return {**standing.as_json(), "synthetic": source is self.logs and self.logs.holds_import(demo.LABEL)}
-
-    def _why_not(self, source: AttachedSource, days: Iterable[date]) -> dict[date, str]:
-        """Why missing days that nobody tried to close yet could not be, as far as looking at the source tells."""
-        try:
-            source.inspection()
-        except LogsError as error:
-            return dict.fromkeys(days, error.message)
-        return {}
+        return [self._status.standing(source) for source in self.sources()]
 
     def closings(self, source: str | None = None) -> Answer:
         """Every closing, in order of sequence."""
         return {"closings": [closing.as_json() for closing in self.book.closings(source)]}
 
-    def verify(self, anchors: Iterable[Anchor] | None = None) -> Answer:
+    def adjustments(self, first: str | None = None, last: str | None = None, source: str | None = None) -> Answer:
+        """The adjustments to the days of a range, or to any, in order of sequence."""
+        days = (None if first is None else parse_day(first), None if last is None else parse_day(last))
+        return {"adjustments": [each.as_json() for each in self.book.adjustments(source, *days)]}
+
+    def verify(self, anchors: Iterable[Exported] | None = None) -> Answer:
         """The verdict on the whole chain."""
         return verify_book(self.book, anchors).as_json()
 
-    def reconcile(self, watch: Watch = Watch(), *, first: str | None = None, last: str | None = None) -> Answer:
-        """Compares closed days with what their sources say now; a source that says nothing is named in `failed`."""
+    def reconcile(
+        self, watch: Watch = Watch(), *, first: str | None = None, last: str | None = None, post: bool = False
+    ) -> Answer:
+        """Compares closed days with what their sources say now, and with `post` adjusts those that drifted.
+
+        A source that says nothing is named in `failed`.
+        """
         drifts, silent = [], []
-        earliest = date.min if first is None else parse_day(first)
-        latest = date.max if last is None else parse_day(last)
+        bounds = (None if first is None else parse_day(first), None if last is None else parse_day(last))
         for source in self.sources():
-            days = sorted(self.book.days_closed(source.name))
-            chosen = [day for day in days if earliest <= day <= latest]
             try:
-                for drift in find_drift(self.book, source, chosen, self._settings.slicing):
-                    drifts.append(drift.as_json())
-                    watch.on_result(drift.as_json())
-            except LogsError as error:
+                for drift in self._reconcile(source, sorted(self.book.days_closed(source.name, *bounds)), post):
+                    drifts.append(drift)
+                    watch.on_result(drift)
+            except (LogsError, CloseFailed) as error:
                 silent.append({"source": source.name, "reason": error.message})
+        self._send_heads()
         return {"results": drifts, "failed": silent}
+
+    def _reconcile(self, source: Source, days: list[date], post: bool) -> Iterator[Answer]:
+        if post and (busy := source.busy()):
+            raise LogsError(f"Nothing is adjusted while {busy}.", "Run it again when that is done.")
+        found = list(find_drift(self.book, source, days, self._settings.slicing))
+        left = {drift.day: (drift.state, drift.change) for drift in found}
+        for drift in found:
+            posted = self._adjust(source, drift) if post and drift.state == DRIFT else {}
+            if posted:
+                del left[drift.day]
+            yield drift.as_json() | posted
+        self.book.reconciliations.note(source.name, days, left, self.now())
+
+    def _adjust(self, source: Source, drift: Drift) -> Answer:
+        adjustment = adjust_day(self.book, source, drift.day, self.now(), self._settings.slicing)
+        return {"adjustment": adjustment.seq} if adjustment else {}
 
     def import_files(
         self,
@@ -282,17 +321,10 @@ class Bookkeeper:
             watch.on_result(imported.as_json())
         return {"files": results}
 
-    def prune(self, watch: Watch = Watch(), *, before: str) -> Answer:  # noqa: ARG002 - every operation is called alike
-        """Deletes our own log records of days before `before` that are closed and have not drifted since."""
-        closings = {closing.day: closing for closing in self.book.closings(self.logs.name)}
-        deleted, kept = self.logs.delete_days(
-            parse_day(before), lambda day, count, arrived_at: _why_keep(closings.get(day), count, arrived_at)
-        )
-        return {
-            "deleted_records": sum(deleted.values()),
-            "deleted_days": [day.isoformat() for day in deleted],
-            "kept": [{"day": day.isoformat(), "reason": why} for day, why in kept.items()],
-        }
+    def prune(self, watch: Watch = Watch(), *, before: str, archive: str | None = None) -> Answer:  # noqa: ARG002 - every operation is called alike
+        """Deletes our own log records of days before `before` that the book has; into files of an `archive` first."""
+        folder = Path(archive) if archive is not None else self._settings.prune_archive
+        return prune(self.book, self.logs, parse_day(before), self.now(), folder)
 
     def fill_demo(self, watch: Watch = Watch(), *, days: int = 30) -> Answer:
         """Fills the logs with labelled synthetic traffic of the last `days` days and closes those that are over."""
@@ -326,43 +358,17 @@ class Bookkeeper:
             name=name, url=url, preset=preset, query=query, columns=columns or {}, settings=settings or {}
         )
         watch.on_progress("looking at the source", None)
-        found = self._examine(wanted)
-        first_day = day_of(found.first) if found.first else None
-        self._registry.add(found.inspection.pinned(first_day))
-        return found.as_json()
-
-    def _examine(self, declaration: Declaration) -> Findings:
-        from tallybook.sources.inspection import examine  # noqa: PLC0415 - it imports Ibis, and most commands need none
-
-        url = SourceUrl(declaration.url)
-        try:
-            return examine(declaration, self.now(), self._settings.slicing)
-        except TallybookError as error:
-            error.message, error.remedy = url.scrub(error.message), url.scrub(error.remedy)
-            raise
+        return self._attachments.attach(wanted, self.now()).as_json()
 
     def attached_sources(self, watch: Watch = Watch()) -> Answer:  # noqa: ARG002 - every operation is called alike
         """The attached sources, as they were declared; none of them is asked anything."""
-        return {"sources": [self._described(source) for source in self._registry.sources()]}
-
-    def _described(self, source: AttachedSource) -> Answer:
-        declaration = source.declaration
-        closed = self.book.days_closed(source.name)
-        return {
-            "source": source.name,
-            "url": SourceUrl(declaration.url).shown(),
-            "preset": "query" if declaration.query else declaration.preset,
-            "table": declaration.pinned.table if declaration.pinned else None,
-            "declared_in": self._registry.origin_of(source.name),
-            "first_day": _iso(min(filter(None, (source.known_first_day(), min(closed, default=None))), default=None)),
-            "closed_through": _iso(closed_through(min(closed, default=None), closed)),
-        }
+        return {"sources": self._attachments.list()}
 
     def detach(self, watch: Watch = Watch(), *, name: str) -> Answer:  # noqa: ARG002 - every operation is called alike
         """Forgets an attached source; its closed days stay in the book."""
-        self._registry.remove(name)
+        days_kept = self._attachments.detach(name)
         self._failures.forget(name)
-        return {"source": name, "days_kept": len(self.book.days_closed(name))}
+        return {"source": name, "days_kept": days_kept}
 
 
 OPERATIONS: dict[str, Callable[..., Answer]] = {
@@ -379,17 +385,3 @@ OPERATIONS: dict[str, Callable[..., Answer]] = {
     "demo": Bookkeeper.fill_demo,
 }
 """The operations that a command may need the logs for, by name."""
-
-
-def _why_keep(closing: Closing | None, count: int, arrived_at: datetime | None) -> str | None:
-    """Why a day's records must not be deleted: the book has not got all of them."""
-    if closing is None:
-        return "not closed"
-    closed_at = datetime.fromisoformat(closing.closed_at)
-    if count > closing.records or (arrived_at is not None and arrived_at >= closed_at + timedelta(seconds=1)):
-        return "records arrived after it was closed"
-    return None
-
-
-def _iso(day: date | None) -> str | None:
-    return day.isoformat() if day else None

@@ -10,7 +10,8 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from tallybook.book.ledger import AlreadyClosed, Book, Closing
+from tallybook.book.entries import Closing
+from tallybook.book.ledger import AlreadyClosed, Book
 from tallybook.content import DayContent
 from tallybook.days import days_between, last_closable, runs_of
 from tallybook.errors import CloseFailed, LogsError, SourceDown, TallybookError, first_line

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tallybook.anchoring.settings import AnchorSettings, read_anchor_settings
 from tallybook.declaration import Declaration, read_declaration
 from tallybook.errors import UnknownName, UsageError, first_line
 from tallybook.measures import DEFAULT_DIMENSIONS, DIMENSION_NAMES
@@ -18,6 +19,9 @@ from tallybook.source import DEFAULT_MAX_SLICES, Slicing
 CONFIG_FILE = "tallybook.toml"
 SOURCES = "sources"
 PRICES = "prices"
+ANCHORS = "anchors"
+NO_ANCHORS = AnchorSettings(Path())
+MAX_DAYS = 36_500
 DEFAULT_HOME = "./tallybook-data"
 DEFAULT_PORT = 8787
 
@@ -34,6 +38,10 @@ class Settings:
     slicing: Slicing
     attached: tuple[Declaration, ...] = ()
     prices: OwnPrices = ()
+    anchors: AnchorSettings = NO_ANCHORS
+    adjust_after_days: int | None = None
+    keep_logs_days: int | None = None
+    prune_archive: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,9 @@ SETTINGS = (
     Setting("port", _whole(0, 65535), lambda _: DEFAULT_PORT),
     Setting("dimensions", _dimensions, lambda _: DEFAULT_DIMENSIONS),
     Setting("max_slices_per_day", _whole(1, 1_000_000), lambda _: DEFAULT_MAX_SLICES),
+    Setting("adjust_after_days", _whole(0, MAX_DAYS), lambda _: None),
+    Setting("keep_logs_days", _whole(1, MAX_DAYS), lambda _: None),
+    Setting("prune_archive", _text, lambda _: None),
 )
 
 
@@ -90,9 +101,12 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> S
     file = _read_file(home / CONFIG_FILE)
     attached = tuple(_read_sources(file.pop(SOURCES, {}), home))
     prices = read_own_prices(file.pop(PRICES, {}), CONFIG_FILE)
+    anchors = read_anchor_settings(file.pop(ANCHORS, {}), home, CONFIG_FILE)
     values = {setting.name: _settle(setting, flags, environment, file, home) for setting in SETTINGS}
     slicing = Slicing(values.pop("dimensions"), values.pop("max_slices_per_day"))
-    return Settings(home=home, slicing=slicing, attached=attached, prices=prices, **values)
+    if (archive := values.pop("prune_archive")) is not None:
+        values["prune_archive"] = home / archive
+    return Settings(home=home, slicing=slicing, attached=attached, prices=prices, anchors=anchors, **values)
 
 
 def _read_sources(given: Any, home: Path) -> Iterator[Declaration]:
@@ -125,7 +139,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {first_line(error)}.", "Mend it, or move it away.") from None
-    names = [*(setting.name for setting in SETTINGS), SOURCES, PRICES]
+    names = [*(setting.name for setting in SETTINGS), SOURCES, PRICES, ANCHORS]
     for name in values:
         if name not in names:
             raise UsageError(f"There is no setting {name!r} in {path}.", f"Use one of: {', '.join(names)}.")

@@ -5,6 +5,8 @@
     │   ├── NotClosable       the day is not over
     │   └── UnknownName       a period, dimension or source that does not exist; lists those that do
     ├── BookError             the book cannot be opened, read or written
+    │   ├── NoBook            there is none where one must be
+    │   ├── DamagedBook       its file is no database, or a damaged one
     │   └── BookTooNew        a newer tallybook has migrated it
     ├── LogsError             the logs cannot be opened, read or written
     │   ├── LogsBusy          another process holds them, or an import is running
@@ -59,6 +61,14 @@ class BookError(TallybookError):
     """The book cannot be opened, read or written."""
 
     code = "book"
+
+
+class NoBook(BookError):
+    """There is no book where one must be."""
+
+
+class DamagedBook(BookError):
+    """The book's file is no database, or a damaged one."""
 
 
 class BookTooNew(BookError):

@@ -1,25 +1,29 @@
 """Closed days in memory, as arrays: what lets any range be answered without touching a raw record.
 
 A rebuildable cache over the book, never its content. Closed days do not change, so what was read stays right; it is
-read anew when a range reaches further, or a day in it has been closed since.
+read anew when a range reaches further, or a day in it has been closed or adjusted since. An adjustment is more rows of
+its day, with signed numbers, so that running sums and histograms have it in them like any other.
 Sums wrap around in 64 bits and are exact all the same: a difference of two running sums is right whenever the true
 difference fits, and `StatsReader` checks that the range's totals do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
-from tallybook.book.ledger import Book, Closing
+from tallybook.book.entries import AdjustmentMark, Closing
+from tallybook.book.ledger import Book
+from tallybook.change import Change
 from tallybook.histogram import BUCKETS, Histogram
-from tallybook.measures import HISTOGRAM_DIMENSIONS, MEASURES, Totals
+from tallybook.measures import HISTOGRAM_DIMENSIONS, MEASURES, NOTHING, Totals
 from tallybook.periods import MAX_PERIOD_DAYS
+from tallybook.vintage import CURRENT, Vintage
 
 Integers = npt.NDArray[np.int64]
 _STRIDE = 1 << 20
@@ -46,12 +50,12 @@ class Breakdown:
         return cls(values, keys[order], sums)
 
     def between(self, first: int, last: int) -> dict[str | None, Integers]:
-        """The totals of each value that occurs from day ordinal `first` to `last`."""
+        """The totals of each value that has any from day ordinal `first` to `last`."""
         starts = np.arange(len(self.values), dtype=np.int64) * _STRIDE
         low = np.searchsorted(self.keys, starts + first)
         high = np.searchsorted(self.keys, starts + last, side="right")
         sums = self.sums[high] - self.sums[low]
-        return {value: sums[index] for index, value in enumerate(self.values) if high[index] > low[index]}
+        return {value: sums[index] for index, value in enumerate(self.values) if sums[index].any()}
 
 
 @dataclass(frozen=True)
@@ -95,25 +99,35 @@ class _Cached:
     last: date
     totals: Integers
     histograms: Integers
+    changes: list[Change]
     breakdowns: dict[str, Breakdown] = field(default_factory=dict)
     buckets: Buckets | None = None
 
 
 class SourceFigures:
-    """The closed days of one source. Not thread-safe: its owner holds the lock."""
+    """The closed days of one source in one vintage. Not thread-safe: its owner holds the lock."""
 
-    def __init__(self, book: Book, source: str) -> None:
+    def __init__(self, book: Book, source: str, vintage: Vintage = CURRENT) -> None:
         self._book = book
         self._source = source
+        self._vintage = vintage
         self._cached: _Cached | None = None
         self.closings: dict[date, Closing] = {}
+        self.adjusted: Counter[date] = Counter()
 
-    def note(self, closings: Sequence[Closing]) -> None:
-        """Takes in closings that are new in the book."""
-        self.closings |= {closing.day: closing for closing in closings}
+    def note(self, closings: Iterable[Closing], adjustments: Iterable[AdjustmentMark] = ()) -> None:
+        """Takes in entries that are new in the book, as far as they are of this vintage."""
+        closed = {closing.day: closing for closing in closings if self._vintage.has(closing.closed_at)}
+        adjusted = [mark.day for mark in adjustments if self._vintage.has_adjustment(mark.recorded_at)]
+        self.closings |= closed
+        self.adjusted.update(adjusted)
         cached = self._cached
-        if cached and any(cached.first <= closing.day <= cached.last for closing in closings):
+        if cached and any(cached.first <= day <= cached.last for day in (*closed, *adjusted)):
             self._cached = None
+
+    def adjustments(self, first: date, last: date) -> int:
+        """How many adjustments are in the figures of the range."""
+        return sum(count for day, count in self.adjusted.items() if first <= day <= last)
 
     def totals(self, first: date, last: date) -> Integers:
         """The measures of each day of the range: an array of days by `MEASURES`."""
@@ -129,20 +143,30 @@ class SourceFigures:
         """The totals of the range by value of the dimension."""
         cached, low, high = self._span(first, last)
         if dimension not in cached.breakdowns:
-            rows = self._book.breakdown(self._source, dimension, cached.first, cached.last)
-            cached.breakdowns[dimension] = Breakdown.of(
-                [(_ordinal(cached, day), value, totals) for day, value, totals in rows]
-            )
+            closed = self._book.breakdown(self._source, dimension, cached.first, cached.last)
+            rows = [
+                (_ordinal(cached, day), value, totals)
+                for day, value, totals in closed
+                if date.fromisoformat(day) in self.closings
+            ]
+            cached.breakdowns[dimension] = Breakdown.of([*rows, *_changes_by(dimension, cached)])
         return cached.breakdowns[dimension].between(low, high)
 
     def buckets(self, dimension: str, first: date, last: date) -> dict[str | None, Integers]:
         """The dense histogram of the range by value of a dimension that histograms are kept by."""
         cached, low, high = self._span(first, last)
         if cached.buckets is None:
-            rows = self._book.histograms(self._source, cached.first, cached.last)
-            cached.buckets = Buckets.of(
-                [(_ordinal(cached, day), provider, model, counts) for day, provider, model, counts in rows]
-            )
+            rows = [
+                (_ordinal(cached, day), provider, model, counts)
+                for day, provider, model, counts in self._book.histograms(self._source, cached.first, cached.last)
+                if date.fromisoformat(day) in self.closings
+            ]
+            changes = [
+                (_ordinal(cached, str(change.day)), part.key[0], part.key[1], part.counts)
+                for change in cached.changes
+                for part in change.histograms
+            ]
+            cached.buckets = Buckets.of([*rows, *changes])
         return cached.buckets.between(dimension, low, high)
 
     def _span(self, first: date, last: date) -> tuple[_Cached, int, int]:
@@ -159,16 +183,43 @@ class SourceFigures:
         totals = np.zeros((length, len(MEASURES)), dtype=np.int64)
         histograms = np.zeros((length, BUCKETS), dtype=np.int64)
         for stat in self._book.daily_stats(self._source, first, last):
-            ordinal = (stat.day - first).days
-            totals[ordinal] = stat.totals
-            if stat.histogram:
-                buckets, counts = np.array(stat.histogram, dtype=np.int64).T
-                histograms[ordinal, buckets] = counts
-        return _Cached(first, last, totals, histograms)
+            if stat.day in self.closings:
+                _add(totals, histograms, (stat.day - first).days, stat.totals, stat.histogram)
+        changes = self._read_changes(first, last)
+        for change in changes:
+            ordinal = (change.day - first).days
+            _add(totals, histograms, ordinal, change.totals, ())
+            for part in change.histograms:
+                _add(totals, histograms, ordinal, NOTHING, part.counts)
+        return _Cached(first, last, totals, histograms, changes)
+
+    def _read_changes(self, first: date, last: date) -> list[Change]:
+        if not self.adjustments(first, last):
+            return []
+        entries = self._book.adjustments(self._source, first, last)
+        return [entry.change for entry in entries if self._vintage.has_adjustment(entry.recorded_at)]
 
 
 def _ordinal(cached: _Cached, day: str) -> int:
     return (date.fromisoformat(day) - cached.first).days
+
+
+def _changes_by(dimension: str, cached: _Cached) -> Iterator[tuple[int, str | None, Totals]]:
+    for change in cached.changes:
+        place = change.dimensions.index(dimension) if dimension in change.dimensions else None
+        for part in change.slices:
+            yield (change.day - cached.first).days, None if place is None else part.key[place], part.totals
+
+
+def _add(totals: Integers, histograms: Integers, ordinal: int, more: Totals, counts: Histogram) -> None:
+    totals[ordinal] += more
+    if counts:
+        buckets, numbers = np.array(counts, dtype=np.int64).T
+        histograms[ordinal, buckets] += numbers
+
+
+MAX_VINTAGES = 4
+"""How many vintages besides today's are kept in memory."""
 
 
 class Figures:
@@ -177,18 +228,47 @@ class Figures:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._seq = 0
+        self._closings: list[Closing] = []
+        self._adjustments: list[AdjustmentMark] = []
         self._by_source: dict[str, SourceFigures] = {}
+        self._vintages: dict[Vintage, dict[str, SourceFigures]] = {}
 
-    def refresh(self) -> dict[str, SourceFigures]:
-        """The figures by source, as the book now is."""
-        if self._book.last_seq() > self._seq:
-            news = self._book.closings(after_seq=self._seq)
-            for source, closings in groupby(
-                sorted(news, key=lambda closing: closing.source), key=lambda closing: closing.source
-            ):
-                self._by_source.setdefault(source, SourceFigures(self._book, source)).note(list(closings))
-            self._seq = max(closing.seq for closing in news)
-        return self._by_source
+    def of(self, vintage: Vintage = CURRENT) -> dict[str, SourceFigures]:
+        """The figures by source, as the book now is, in the vintage."""
+        self._refresh()
+        if vintage == CURRENT:
+            return self._by_source
+        if vintage not in self._vintages:
+            if len(self._vintages) >= MAX_VINTAGES:
+                self._vintages.pop(next(iter(self._vintages)))
+            figures: dict[str, SourceFigures] = {}
+            self._note(figures, vintage, self._closings, self._adjustments)
+            self._vintages[vintage] = figures
+        return self._vintages[vintage]
+
+    def _refresh(self) -> None:
+        if self._book.last_seq() <= self._seq:
+            return
+        closings = self._book.closings(after_seq=self._seq)
+        adjustments = self._book.adjustment_marks(after_seq=self._seq)
+        self._note(self._by_source, CURRENT, closings, adjustments)
+        self._closings += closings
+        self._adjustments += adjustments
+        self._vintages.clear()
+        self._seq = max([*(closing.seq for closing in closings), *(mark.seq for mark in adjustments)])
+
+    def _note(
+        self,
+        figures: dict[str, SourceFigures],
+        vintage: Vintage,
+        closings: Sequence[Closing],
+        adjustments: Sequence[AdjustmentMark],
+    ) -> None:
+        for source in {closing.source for closing in closings} | {mark.source for mark in adjustments}:
+            figures.setdefault(source, SourceFigures(self._book, source, vintage)).note(
+                [entry for entry in closings if entry.source == source],
+                [entry for entry in adjustments if entry.source == source],
+            )
 
 
 def dense_percentiles(histograms: Integers, percents: Sequence[int]) -> Integers:

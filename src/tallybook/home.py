@@ -11,12 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from tallybook.book.ledger import Closing
 from tallybook.errors import TallybookError
-from tallybook.verification import format_anchor
 
 SERVER_FILE = "server.json"
-ANCHOR_FILE = "anchors.log"
 INSTANCE_HEADER = "X-Tallybook-Instance"
 
 
@@ -79,9 +76,3 @@ def read_server(home: Path) -> RunningServer | None:
     with contextlib.suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode((home / SERVER_FILE).read_bytes(), type=RunningServer)
     return None
-
-
-def write_anchor(home: Path, closing: Closing) -> None:
-    """Appends the chain's new head to the home's anchors, so that it also stands outside the book."""
-    with (home / ANCHOR_FILE).open("a", encoding="ascii") as file:
-        file.write(format_anchor(closing))

@@ -1,4 +1,9 @@
-"""Drift: what a source says now of a closed day, minus what was closed."""
+"""Reconciling: what a source says now of closed days, against what the book knows of them.
+
+Two comparisons. `find_changes` is the quick one: every measure of every day, from one grouped statement, which a server
+can ask each minute. It would not see changes that cancel out within a day. `find_drift` reads the days whole, with
+their slices and histograms.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +12,33 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from tallybook.book.ledger import Book, Closing
+from tallybook.book.ledger import Book
+from tallybook.change import change_between, subtract_totals
+from tallybook.content import DayContent
 from tallybook.days import runs_of
-from tallybook.digest import digest_day, safe_integers
+from tallybook.digest import safe_integers
 from tallybook.measures import MEASURE_NAMES, NOTHING, REQUESTS, Totals
 from tallybook.source import Slicing, Source
+
+DRIFT = "drift"
+SOURCE_GONE = "source-gone"
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A closed day that its source now tells differently; `change` holds the signed measures."""
+    """A closed day that its source now tells differently; `change` holds the signed measures.
+
+    `drift` where records were added or changed; `source-gone` where the source has fewer than the book, as after its
+    logs were pruned: then the book is the better witness.
+    """
 
     source: str
     day: date
-    state: str
     change: Totals
+
+    @property
+    def state(self) -> str:
+        return SOURCE_GONE if self.change[REQUESTS] < 0 else DRIFT
 
     def as_json(self) -> dict[str, Any]:
         change = {name: value for name, value in zip(MEASURE_NAMES, self.change, strict=True) if value}
@@ -33,24 +50,37 @@ class Drift:
         }
 
 
-def find_drift(book: Book, source: Source, days: Sequence[date], slicing: Slicing) -> Iterator[Drift]:
-    """The ascending closed days whose content is no longer what was closed.
-
-    `drift` where records were added or changed; `source-gone` where the source has fewer than were closed, as after
-    its logs were pruned: then the book is the better witness. A source that has since
-    learned to tell what it could not is no drift.
-    """
-    if not days:
-        return
-    closings = {closing.day: closing for closing in book.closings(source.name, days[0], days[-1])}
-    closed_totals = {stat.day: stat.totals for stat in book.daily_stats(source.name, days[0], days[-1])}
+def find_changes(book: Book, source: Source, days: Sequence[date]) -> Iterator[Drift]:
+    """The ascending closed days whose totals are no longer those that the book knows, adjustments counted."""
     for run in runs_of(days, source.days_per_read):
-        for content in source.contents(run, slicing):
-            closing = closings[content.day]
-            if digest_day(replace(content, unknown=closing.unknown_measures)) != closing.digest:
-                yield _drift(closings[content.day], closed_totals.get(content.day, NOTHING), content.totals)
+        known = book.known_totals(source.name, run[0], run[-1])
+        for day, told in zip(run, source.totals(run), strict=True):
+            if told != known.get(day, NOTHING):
+                yield Drift(source.name, day, subtract_totals(told, known.get(day, NOTHING)))
 
 
-def _drift(closing: Closing, closed: Totals, now: Totals) -> Drift:
-    change = tuple(after - before for after, before in zip(now, closed, strict=True))
-    return Drift(closing.source, closing.day, "source-gone" if change[REQUESTS] < 0 else "drift", change)
+def find_drift(book: Book, source: Source, days: Sequence[date], slicing: Slicing) -> Iterator[Drift]:
+    """The ascending closed days of which anything is no longer what the book knows, adjustments counted.
+
+    Each day is read as it was sliced. A source that has since learned to tell what it could not is no drift.
+    """
+    for run in runs_of(days, source.days_per_read):
+        known = {day: content for day in run if (content := book.known_content(source.name, day))}
+        for dimensions, same in _sliced_alike(known, slicing):
+            for content in source.contents(same, replace(slicing, dimensions=dimensions)):
+                if change := change_between(known[content.day], content):
+                    yield Drift(source.name, content.day, change.totals)
+
+
+def _sliced_alike(known: dict[date, DayContent], slicing: Slicing) -> Iterator[tuple[tuple[str, ...], list[date]]]:
+    """The days, consecutive ones together where they can be read alike; an empty one goes with those before it."""
+    dimensions, same = slicing.dimensions, list[date]()
+    for day, content in known.items():
+        wanted = content.dimensions or dimensions
+        if same and wanted != dimensions:
+            yield dimensions, same
+            same = []
+        dimensions = wanted
+        same.append(day)
+    if same:
+        yield dimensions, same

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from tallybook.content import DayContent
-from tallybook.measures import DEFAULT_DIMENSIONS
+from tallybook.measures import DEFAULT_DIMENSIONS, Totals
 
 DEFAULT_MAX_SLICES = 10_000
 
@@ -42,6 +42,12 @@ class Source(Protocol):
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         """The content of each of the consecutive days, in order, all from one read of the source."""
+
+    def totals(self, days: Sequence[date]) -> list[Totals]:
+        """The totals that `contents` would give of each of the consecutive days, by a read that costs far less.
+
+        A day without records has `NOTHING`. Raises `CloseFailed` where a total is beyond 64 bits.
+        """
 
     def arrived_at(self, day: date) -> datetime | None:
         """When a record of the day last arrived; None where the source cannot tell."""

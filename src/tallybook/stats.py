@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from tallybook.book.ledger import Book, DailyStat
 from tallybook.content import DayContent, rank_models
-from tallybook.days import days_between
+from tallybook.days import days_between, format_instant
 from tallybook.digest import safe_integers
 from tallybook.errors import UnknownName, UsageError
 from tallybook.figures import Figures, Integers, SourceFigures, dense_percentiles
@@ -31,37 +32,39 @@ from tallybook.measures import (
     add_totals,
 )
 from tallybook.periods import Period
+from tallybook.reconcile import SOURCE_GONE
 from tallybook.records import NANOUSD_PER_USD
+from tallybook.vintage import CURRENT, Vintage
 
 PERCENTS = (50, 95, 99)
 NO_PERCENTILES = (-1, -1, -1)
-BASES = ("adjusted", "original")
+STATES = ("closed", "zero", "missing", "open")
 ZERO_WHEN_UNKNOWN = ("success", "failed", "tokens_in", "tokens_out", "latency_sum_ms")
 """The original's measures, which count what is unknown as nothing; their `…_count` tells how much is known."""
 
 
 @dataclass(frozen=True)
 class StatsQuery:
-    """What is asked: a period, perhaps by a dimension, of one source or all."""
+    """What is asked: a period, perhaps by a dimension, of one source or all, in which vintage."""
 
     period: Period
     by: str | None = None
     source: str | None = None
-    basis: str = "adjusted"
+    vintage: Vintage = CURRENT
 
     def __post_init__(self) -> None:
         if self.by is not None and self.by not in DIMENSION_NAMES:
             raise UnknownName("dimension", self.by, DIMENSION_NAMES)
-        if self.basis not in BASES:
-            raise UnknownName("basis", self.basis, BASES)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What is known of the sources besides the book: each one's first day, and today's content where asked for."""
+    """What is known of the sources besides their closed days: each one's first day, today's content where asked for,
+    and the closed days of which it has lost records."""
 
     first_days: Mapping[str, date | None]
     live: Mapping[str, DayContent]
+    gone: Mapping[str, AbstractSet[date]] = field(default_factory=dict)
 
 
 class StatsReader:
@@ -75,23 +78,20 @@ class StatsReader:
     def answer(self, query: StatsQuery, sources: Sources, closable: date) -> dict[str, Any]:
         """The answer of `GET /v1/stats`; `closable` is the last day that could be closed by now."""
         with self._lock:
-            known = self._figures.refresh()
+            known = self._figures.of(query.vintage)
             names = self._choose(query.source, {*known, *sources.first_days})
-            chosen = {name: known.get(name) or SourceFigures(self._book, name) for name in names}
+            chosen = {name: known.get(name) or SourceFigures(self._book, name, query.vintage) for name in names}
             live = {
                 name: content
                 for name, content in sources.live.items()
                 if name in chosen and content.day <= query.period.last
             }
-            return _Answer(query, chosen, sources.first_days, live, closable, self._adjustments(query)).as_json()
+            return _Answer(query, chosen, replace(sources, live=live), closable).as_json()
 
     def _choose(self, source: str | None, names: set[str]) -> list[str]:
         if source is not None and source not in names:
             raise UnknownName("source", source, sorted(names) or ["(none yet: no records have arrived)"])
         return [source] if source else sorted(names)
-
-    def _adjustments(self, query: StatsQuery) -> int:
-        return self._book.adjustments_count(query.source, query.period.first, query.period.last)
 
 
 class _Answer:
@@ -101,17 +101,15 @@ class _Answer:
         self,
         query: StatsQuery,
         chosen: Mapping[str, SourceFigures],
-        first_days: Mapping[str, date | None],
-        live: Mapping[str, DayContent],
+        sources: Sources,
         closable: date,
-        adjustments: int,
     ) -> None:
         self._query = query
         self._chosen = chosen
-        self._first_days = first_days
-        self._live = live
+        self._first_days = sources.first_days
+        self._live = sources.live
+        self._gone = sources.gone
         self._closable = closable
-        self._adjustments = adjustments
         self._range = (query.period.first, query.period.last)
         self._blind = {name: self._blind_on(name, *self._range) for name in chosen}
 
@@ -124,15 +122,16 @@ class _Answer:
             "from": period.first.isoformat(),
             "to": period.last.isoformat(),
             "timezone": "UTC",
-            "basis": self._query.basis,
-            "days": {state: states.count(state) for state in ("closed", "zero", "missing", "open")},
+            "basis": self._query.vintage.basis,
+            **({"as_of": format_instant(as_of)} if (as_of := self._query.vintage.as_of) else {}),
+            "days": {state: states.count(state) for state in (*STATES, SOURCE_GONE) if state in (*STATES, *states)},
             "totals": _hide(
                 _rows([self._total(totals)], histograms.sum(axis=0, keepdims=True))[0],
                 {measure for names in self._blind.values() for measure in names},
             ),
             "top_models": self._top_models(),
             "series": self._series(days, states, totals, histograms),
-            "adjustments": self._adjustments,
+            "adjustments": sum(figures.adjustments(*self._range) for figures in self._chosen.values()),
             "sources": list(self._chosen),
             "unknown": self._unknown(),
         }
@@ -144,17 +143,25 @@ class _Answer:
         """The day's state over the chosen sources: the least finished of theirs; `before` where none had begun."""
         states = {self._state_in(name, figures, day) for name, figures in self._chosen.items()}
         return next(
-            (state for state in ("open", "missing", "closed", "zero") if state in states),
+            (state for state in ("open", "missing", SOURCE_GONE, "closed", "zero") if state in states),
             "before" if day <= self._closable else "open",
         )
 
     def _state_in(self, name: str, figures: SourceFigures, day: date) -> str:
         if day in figures.closings:
-            return figures.closings[day].state
+            return self._closed_state(name, figures, day)
         if day > self._closable:
             return "open"
         begun = min(filter(None, (self._first_days.get(name), min(figures.closings, default=None))), default=None)
         return "missing" if begun is not None and day >= begun else "before"
+
+    def _closed_state(self, name: str, figures: SourceFigures, day: date) -> str:
+        """A day that was closed without records, and has some by adjustment, is no `zero` day any more."""
+        if day in self._gone.get(name, ()):
+            return SOURCE_GONE
+        state = figures.closings[day].state
+        restated = state == "zero" and figures.adjusted[day] and figures.totals(day, day)[0, REQUESTS]
+        return "closed" if restated else state
 
     def _by_day(self) -> tuple[list[Totals], Integers]:
         """The measures and the histogram of each day, all chosen sources added up."""
@@ -184,7 +191,12 @@ class _Answer:
         rows = _rows(totals, histograms)
         hidden = [set().union(*(self._blind_on(name, day, day) for name in self._chosen)) for day in days]
         return [
-            {"date": day.isoformat(), "state": state, **_hide(row, blind)}
+            {
+                "date": day.isoformat(),
+                "state": state,
+                **_hide(row, blind),
+                "adjustments": sum(figures.adjusted[day] for figures in self._chosen.values()),
+            }
             for day, state, row, blind in zip(days, states, rows, hidden, strict=True)
         ]
 

@@ -1,161 +1,287 @@
-"""Verifying a book offline: the chain of closings, link by link, and every day against its digest."""
+"""Verifying a book offline: the chain of entries, link by link, every day and adjustment against its digest."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from tallybook import histogram
-from tallybook.book.ledger import Book, Closing, UnreadableRow
+from tallybook.book.entries import (
+    Adjustment,
+    Closing,
+    Entry,
+    MissingRow,
+    UnreadableRow,
+    as_text,
+    fingerprint_of,
+    read_adjustment,
+    read_closing,
+)
+from tallybook.book.ledger import Book
+from tallybook.book.migrate import KNOWN_REVISIONS
+from tallybook.change import apply_changes
 from tallybook.content import DayContent
-from tallybook.digest import canonical_bytes, digest_day, genesis
-from tallybook.errors import UnreadableFile, first_line
-from tallybook.measures import REQUESTS, add_totals
+from tallybook.digest import PAYLOAD_VERSION, digest_change, digest_day, genesis
+from tallybook.errors import BookError, DamagedBook, NoBook
+from tallybook.measures import LATENCY_COUNT, MEASURE_NAMES, REQUESTS, add_totals
+
+PAYLOAD_VERSIONS = (1, PAYLOAD_VERSION)
+INTACT = "intact"
+VERDICTS = ("unreadable", "missing", "altered", "forked", "truncated")
+"""Worst first: a book has the verdict of the worst of its faults."""
+
+WHOLE_BOOK = ((NoBook, "missing"), (DamagedBook, "unreadable"))
+"""The verdict on a book that cannot even be opened."""
+
+
+class Exported(Protocol):
+    """A head of the chain that was exported when it was the latest."""
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def chain(self) -> str: ...
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something in the book that is not as it was written."""
+    """Something in the book that is not as it was written: where, as far as it can be told, and what."""
 
-    seq: int | None
-    source: str | None
-    day: str | None
+    verdict: str
     table: str
     fault: str
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """A head of the chain that was exported when it was the latest."""
-
-    seq: int
-    chain: str
+    seq: int | None = None
+    source: str | None = None
+    day: str | None = None
+    field: str | None = None
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The verdict: `intact`, `altered`, `truncated` or `forked`, with what it rests on."""
+    """The verdict, with what it rests on. `unguarded` is what the database would no longer refuse."""
 
     verdict: str
     closings: int
+    adjustments: int
     head: str | None
     anchored: bool
     faults: tuple[Fault, ...]
+    unguarded: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "faults": [asdict(fault) for fault in self.faults]}
+        return asdict(self)
 
 
-def verify_book(book: Book, anchors: Iterable[Anchor] | None = None) -> Verification:
+def verify_book(book: Book, anchors: Iterable[Exported] | None = None) -> Verification:
     """Walks the whole chain and recomputes every digest from the rows.
 
     With `anchors` the book must also contain each of those heads: one beyond its end means `truncated`, one that
     differs means `forked`. Without them an owner who rewrote everything consistently would go unnoticed, and
     `anchored` is false.
     """
-    faults: list[Fault] = []
-    chains: dict[int, str] = {}
-    expected_seq, prev_chain = 1, genesis(book.book_id())
-    for closing in _readable_closings(book, faults):
-        faults += _closing_faults(closing, expected_seq, prev_chain)
-        faults += _day_faults(book, closing)
-        chains[closing.seq] = closing.chain
-        expected_seq, prev_chain = closing.seq + 1, closing.chain
-    faults += [Fault(None, source, day, table, "belongs to no closing") for table, source, day in book.orphans()]
-    verdict = "altered" if faults else "intact"
+    walk = _Walk(book)
+    faults = [*_identity_faults(book), *walk.faults(), *_orphan_faults(book)]
     listed = list(anchors or ())
-    for anchor in listed:
-        if anchor.seq not in chains:
-            verdict = "truncated" if verdict == "intact" else verdict
-            faults.append(Fault(anchor.seq, None, None, "closings", "anchored, but no longer in the book"))
-        elif chains[anchor.seq] != anchor.chain:
-            verdict = "forked" if verdict == "intact" else verdict
-            faults.append(Fault(anchor.seq, None, None, "closings", "differs from the anchored head"))
-    return Verification(verdict, len(chains), chains[max(chains)] if chains else None, bool(listed), tuple(faults))
-
-
-def _readable_closings(book: Book, faults: list[Fault]) -> list[Closing]:
-    try:
-        return book.closings()
-    except UnreadableRow as error:
-        faults.append(Fault(None, None, None, "closings", f"cannot be read: {error.message}"))
-        return []
-
-
-def _day_faults(book: Book, closing: Closing) -> list[Fault]:
-    try:
-        content, stat = book.content_of(closing)
-    except UnreadableRow as error:
-        return [Fault(closing.seq, closing.source, str(closing.day), "daily_stats", f"cannot be read: {error.message}")]
-    return list(_content_faults(closing, content, stat))
-
-
-def _closing_faults(closing: Closing, expected_seq: int, prev_chain: str) -> Iterator[Fault]:
-    checks = (
-        (closing.seq == expected_seq, f"the sequence goes on with {closing.seq} where {expected_seq} was due"),
-        (closing.prev_chain == prev_chain, "prev_chain is not the chain of the closing before"),
-        (closing.link() == closing.chain, "chain does not match the closing's fields"),
+    faults += _anchor_faults(walk.chains, listed)
+    return Verification(
+        verdict=next((verdict for verdict in VERDICTS if any(fault.verdict == verdict for fault in faults)), INTACT),
+        closings=walk.counts["closings"],
+        adjustments=walk.counts["adjustments"],
+        head=walk.chains[max(walk.chains)] if walk.chains else None,
+        anchored=bool(listed),
+        faults=tuple(faults),
+        unguarded=tuple(book.missing_guards()),
     )
-    for holds, fault in checks:
-        if not holds:
-            yield Fault(closing.seq, closing.source, str(closing.day), "closings", fault)
+
+
+def verdict_on(error: BookError) -> Verification | None:
+    """The verdict on a book that cannot be opened, where that is what the error says."""
+    for kind, verdict in WHOLE_BOOK:
+        if isinstance(error, kind):
+            return Verification(verdict, 0, 0, None, False, (Fault(verdict, "book", error.message),))
+    return None
+
+
+def _identity_faults(book: Book) -> Iterator[Fault]:
+    try:
+        book.identity()
+    except UnreadableRow as error:
+        yield Fault("unreadable", "book", error.message, field=error.field)
+
+
+def _orphan_faults(book: Book) -> Iterator[Fault]:
+    for table, source, day in book.orphans():
+        yield Fault("altered", table, "belongs to no closing", source=source, day=day)
+
+
+def _anchor_faults(chains: dict[int, str], anchors: Iterable[Exported]) -> Iterator[Fault]:
+    for anchor in anchors:
+        if anchor.seq not in chains:
+            yield Fault("truncated", "closings", "anchored, but no longer in the book", seq=anchor.seq)
+        elif chains[anchor.seq] != anchor.chain:
+            yield Fault("forked", "closings", "differs from the anchored head", seq=anchor.seq)
+
+
+@dataclass
+class _Walk:
+    """One pass along the chain. `known` is what the days come to, with the adjustments seen so far."""
+
+    book: Book
+    chains: dict[int, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: {"closings": 0, "adjustments": 0})
+    known: dict[tuple[str, str], DayContent] = field(default_factory=dict)
+    adjusted: set[tuple[str, str]] = field(default_factory=set)
+    due: int = 1
+    prev_chain: str | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        rows = self.book.entry_rows()
+        self.adjusted = {(row.source, row.day) for table, row in rows if table == "adjustments"}
+        for (table, row), after in zip_longest(rows, [following for _, following in rows[1:]]):
+            self.counts[table] += 1
+            yield from self._row_faults(table, row, after.prev_chain if after is not None else None)
+            if type(row.seq) is int:
+                self.chains[row.seq], self.due, self.prev_chain = row.chain, row.seq + 1, row.chain
+
+    def _row_faults(self, table: str, row: sa.Row[Any], chain_after: str | None) -> Iterator[Fault]:
+        try:
+            entry = read_closing(row) if table == "closings" else read_adjustment(row)
+        except UnreadableRow as error:
+            yield Fault("unreadable", table, error.message, row.seq, row.source, row.day, error.field)
+            return
+        expected = self._expected(entry)
+        yield from _sequence_faults(table, entry, self.due)
+        yield from _link_faults(table, entry, expected, chain_after)
+        if isinstance(entry, Closing):
+            yield from self._day_faults(entry)
+        else:
+            yield from self._adjustment_faults(entry)
+
+    def _expected(self, entry: Entry) -> dict[str, Any]:
+        """What fields of the entry must be, as the entries before it tell."""
+        if entry.seq > self.due:
+            return {}
+        if self.prev_chain is not None:
+            return {"prev_chain": self.prev_chain}
+        version = entry.payload_version if entry.payload_version in PAYLOAD_VERSIONS else PAYLOAD_VERSION
+        try:
+            identity = self.book.identity()
+        except UnreadableRow:
+            return {"prev_chain": ""}
+        return {"prev_chain": genesis(identity.book_id, identity.created_at, version)}
+
+    def _day_faults(self, closing: Closing) -> Iterator[Fault]:
+        place = (closing.seq, closing.source, str(closing.day))
+        try:
+            content, stat = self.book.content_of(closing)
+        except MissingRow as error:
+            yield Fault("missing", "daily_stats", error.message, *place, error.field)
+        except BookError as error:
+            named = getattr(error, "field", None)
+            yield Fault("unreadable", "daily_stats", error.message, *place, named)
+        else:
+            if (closing.source, str(closing.day)) in self.adjusted:
+                self.known[closing.source, str(closing.day)] = content
+            yield from _content_faults(closing, content, stat)
+
+    def _adjustment_faults(self, adjustment: Adjustment) -> Iterator[Fault]:
+        place = (adjustment.seq, adjustment.source, str(adjustment.day))
+        before = self.known.get((adjustment.source, str(adjustment.day)))
+        if before is None:
+            yield Fault("missing", "adjustments", "the day that it adjusts is not in the book", *place)
+            return
+        try:
+            after = apply_changes(before, [adjustment.change])
+        except ValueError as error:
+            yield Fault("altered", "adjustments", f"it does not fit the day: {error}", *place, "dimensions")
+            return
+        self.known[adjustment.source, str(adjustment.day)] = after
+        for name, fault in _change_faults(adjustment, before, after):
+            yield Fault("altered", "adjustments", fault, *place, name)
+
+
+def _sequence_faults(table: str, entry: Entry, due: int) -> Iterator[Fault]:
+    place = (entry.seq, entry.source, str(entry.day), "seq")
+    if entry.seq > due:
+        yield Fault("missing", table, f"the sequence goes on with {entry.seq} where {due} was due", *place)
+    elif entry.seq < due:
+        yield Fault("altered", table, f"the sequence has {entry.seq} twice", *place)
+
+
+def _link_faults(table: str, entry: Entry, expected: dict[str, Any], chain_after: str | None) -> Iterator[Fault]:
+    place = (entry.seq, entry.source, str(entry.day))
+    if "prev_chain" in expected and entry.prev_chain != expected["prev_chain"]:
+        fault = "prev_chain is not the chain of the entry before"
+        yield Fault("altered", table, fault, *place, "prev_chain")
+    if entry.link() != entry.chain:
+        named = "chain" if entry.link() == chain_after else _changed_field(entry, expected)
+        yield Fault("altered", table, "chain does not match the entry's fields", *place, named)
+
+
+def _changed_field(entry: Entry, expected: dict[str, Any]) -> str | None:
+    """The one field that was changed, where putting back what it may have been makes the link right again."""
+    candidates = [
+        *(("payload_version", version) for version in PAYLOAD_VERSIONS),
+        *(("schema_version", revision) for revision in KNOWN_REVISIONS),
+        *expected.items(),
+    ]
+    for name, value in candidates:
+        if replace(entry, **{name: value}).link() == entry.chain:
+            return name
+    return None
 
 
 def _content_faults(closing: Closing, content: DayContent, stat: sa.Row[Any] | None) -> Iterator[Fault]:
+    place = (closing.seq, closing.source, str(closing.day))
+    if (stat is not None) != (closing.state == "closed"):
+        verdict, fault = ("altered", "there is one too many") if stat is not None else ("missing", "there is none")
+        yield Fault(verdict, "daily_stats", fault, *place)
+    merged = as_text(histogram.merge(part.counts for part in content.histograms))
     checks = (
+        ("daily_stats", "created_at", stat is None or stat.created_at == closing.closed_at, "not the time of closing"),
+        ("daily_stats", "histogram", stat is None or stat.histogram == merged, "not the sum of the day's histograms"),
+        ("daily_stats", "requests", content.totals[REQUESTS] == closing.records, "not the closing's number of records"),
         (
-            "daily_stats",
-            (stat is not None) == (closing.state == "closed"),
-            "the daily stat is missing, or one too many",
+            "closings",
+            "fingerprint",
+            closing.fingerprint == fingerprint_of(content.totals),
+            "not that of the day's totals",
         ),
-        ("daily_stats", stat is None or stat.created_at == closing.closed_at, "created_at is not the time of closing"),
-        (
-            "daily_stats",
-            stat is None or _histogram_holds(content, stat),
-            "histogram is not the sum of the day's histograms",
-        ),
-        ("daily_stats", content.totals[REQUESTS] == closing.records, "requests is not the closing's number of records"),
-        (
-            "daily_slices",
-            add_totals(part.totals for part in content.slices) == content.totals,
-            "the slices do not add up",
-        ),
-        ("closings", digest_day(content) == closing.digest, "digest does not match the day's rows"),
+        ("closings", "digest", digest_day(content) == closing.digest, "digest does not match the day's rows"),
     )
-    for table, holds, fault in checks:
+    for table, name, holds, fault in checks:
         if not holds:
-            yield Fault(closing.seq, closing.source, str(closing.day), table, fault)
+            yield Fault("altered", table, fault if fault.startswith(name) else f"{name} is {fault}", *place, name)
+    yield from _sum_faults(closing, content)
 
 
-def _histogram_holds(content: DayContent, stat: sa.Row[Any]) -> bool:
-    merged = histogram.merge(part.counts for part in content.histograms)
-    return bool(stat.histogram == canonical_bytes(merged).decode())
+def _sum_faults(closing: Closing, content: DayContent) -> Iterator[Fault]:
+    sums = add_totals(part.totals for part in content.slices)
+    for name, total, added in zip(MEASURE_NAMES, content.totals, sums, strict=True):
+        if total != added:
+            fault = f"{name} is {total} for the day, and {added} in its slices"
+            yield Fault("altered", "daily_slices", fault, closing.seq, closing.source, str(closing.day), name)
 
 
-_ANCHOR_LINE = re.compile(r"(\d+) ([0-9a-f]{64})(?: .*)?")
-
-
-def format_anchor(closing: Closing) -> str:
-    """The line by which a head is exported: sequence number, chain, time of closing."""
-    return f"{closing.seq} {closing.chain} {closing.closed_at}\n"
-
-
-def read_anchors(file: Path) -> list[Anchor]:
-    """The heads in a file of anchor lines."""
-    try:
-        lines = file.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
-        raise UnreadableFile(
-            f"The anchors in {file} cannot be read: {reason}.", "Name the file with --anchor."
-        ) from error
-    matches = [_ANCHOR_LINE.fullmatch(line) for line in lines if line.strip()]
-    if not matches or None in matches:
-        where = f"Line {matches.index(None) + 1} of {file} is no anchor" if matches else f"{file} holds no anchors"
-        raise UnreadableFile(f"{where}.", "Give the anchors.log of the book's home, or a copy of it.")
-    return [Anchor(int(match[1]), match[2]) for match in matches if match]
+def _change_faults(adjustment: Adjustment, before: DayContent, after: DayContent) -> Iterator[tuple[str | None, str]]:
+    change = adjustment.change
+    latencies = sum(histogram.total(part.counts) for part in change.histograms)
+    checks = (
+        ("fingerprint_before", adjustment.fingerprint_before == fingerprint_of(before.totals), "not the day before it"),
+        ("fingerprint_after", adjustment.fingerprint_after == fingerprint_of(after.totals), "not the day after it"),
+        (
+            "slices",
+            add_totals(part.totals for part in change.slices) == change.totals,
+            "not adding up to the measures",
+        ),
+        ("histograms", latencies == change.totals[LATENCY_COUNT], "not as many as the latencies"),
+        ("digest", digest_change(change) == adjustment.digest, "not that of its slices and histograms"),
+    )
+    for name, holds, fault in checks:
+        if not holds:
+            yield name, f"{name} is {fault}"

@@ -158,5 +158,5 @@ def test_pruning_keeps_what_came_after_closing_even_where_the_rest_is_pruned_alr
     assert home.ask("prune", "--before", "2026-11-20") == {
         "deleted_records": 0,
         "deleted_days": [],
-        "kept": [{"day": "2026-11-18", "reason": "records arrived after it was closed"}],
+        "kept": [{"day": "2026-11-18", "reason": "records came after it was pruned"}],
     }

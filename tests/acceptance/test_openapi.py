@@ -30,5 +30,5 @@ def test_no_call_answers_otherwise_than_it_is_described(home: Home, tmp_path: Pa
         )
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr
         log = server.log.read_text()
-    assert "11 operations" in done.stdout or "Tested: 11" in done.stdout, done.stdout
+    assert "12 operations" in done.stdout or "Tested: 12" in done.stdout, done.stdout
     assert "traceback" not in log.lower()

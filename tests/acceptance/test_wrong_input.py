@@ -16,8 +16,9 @@ import duckdb
 import pytest
 
 from acceptance.running import COMMAND, Home, ago, environment, serving, with_largest_file
+from tallybook.anchoring.anchor import read_anchors
 from tallybook.book.ledger import Book
-from tallybook.verification import read_anchors, verify_book
+from tallybook.verification import verify_book
 
 HEADER = "created_at,model_name,status_code,tokens_in,request_id"
 NO_TRACE = "Nothing was imported."

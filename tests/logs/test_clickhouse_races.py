@@ -92,8 +92,8 @@ class TestRaces:
         def why_keep(*_: object) -> None:
             second.append(stored([record("11-16 12:00", "late")]), NOW)
 
-        deleted, kept = first.delete_days(YESTERDAY, why_keep)
-        assert (list(deleted.values()), kept) == ([2], {})
+        deleted = first.delete_days(YESTERDAY, why_keep)
+        assert (list(deleted.records.values()), deleted.kept) == ([2], {})
         assert list(first.counts().values()) == [1]
 
 

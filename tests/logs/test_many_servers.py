@@ -18,13 +18,16 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from stories import ARRIVED, NOW, YESTERDAY, at, record, stored
+from stories import ARRIVED, NOW, YESTERDAY, at, record, stored, totals
 from tallybook.book.ledger import Book
 from tallybook.errors import LogsError
 from tallybook.job import DailyStatsJob
+from tallybook.logs.archive import Archive
 from tallybook.logs.importing import Imported, Reading, import_files
 from tallybook.logs.opening import find_logs
 from tallybook.logs.own import Appended, OwnLogs
+from tallybook.logs.pruning import Deleted
+from tallybook.measures import REQUESTS, Totals
 
 MONDAY = date(2026, 11, 16)
 
@@ -194,14 +197,14 @@ class TestPruning:
         first.append(stored([record("11-16 10:00"), record("11-16 11:00")]), ARRIVED)
         late: list[threading.Thread] = []
 
-        def why_keep(day: date, count: int, _arrived_at: object) -> None:
-            assert (day, count) == (MONDAY, 2)
+        def why_keep(day: date, now: Totals) -> None:
+            assert (day, now[REQUESTS]) == (MONDAY, 2)
             rows = stored([record("11-16 12:00", "late")])
             late.append(threading.Thread(target=second.append, args=(rows, NOW)))
             late[0].start()
             time.sleep(0.3)
 
-        assert first.delete_days(YESTERDAY, why_keep) == ({MONDAY: 2}, {})
+        assert first.delete_days(YESTERDAY, why_keep) == Deleted({MONDAY: 2})
         late[0].join(30)
         assert first.counts() == {MONDAY: 1}
         assert first.arrived_at(MONDAY) == NOW
@@ -209,15 +212,31 @@ class TestPruning:
     def test_one_that_arrived_just_before_is_seen(self, servers: list[OwnLogs]) -> None:
         first, second, *_ = servers
         first.append(stored([record("11-16 10:00")]), at("11-17 00:01"))
-        second.append(stored([record("11-16 11:00")]), NOW)
+        second.append(stored([record("11-16 11:00", tokens_in=7)]), NOW)
         seen: list[object] = []
 
         def why_keep(*facts: object) -> str:
             seen.extend(facts)
-            return "records arrived after it was closed"
+            return "the book has other totals"
 
-        assert first.delete_days(YESTERDAY, why_keep) == ({}, {MONDAY: "records arrived after it was closed"})
-        assert seen == [MONDAY, 2, NOW]
+        assert first.delete_days(YESTERDAY, why_keep) == Deleted(kept={MONDAY: "the book has other totals"})
+        assert seen == [MONDAY, totals(requests=2, success=2, status_count=2, tokens_in=7, tokens_in_count=1)]
+
+    def test_of_two_servers_that_prune_at_once_one_deletes_a_day_and_the_other_passes_it_over(
+        self, servers: list[OwnLogs], tmp_path: Path
+    ) -> None:
+        servers[0].append(stored([record(f"11-{day} 10:00") for day in (16, 17, 18)]), ARRIVED)
+        done: list[Deleted] = []
+
+        def prune(logs: OwnLogs) -> None:
+            done.append(logs.delete_days(YESTERDAY, lambda *_: None, Archive(tmp_path)))
+
+        run_at_once(*(lambda logs=logs: prune(logs) for logs in servers))
+        assert sorted(day.day for each in done for day in each.records) == [16, 17, 18]
+        assert [each.kept for each in done] == [{}] * 4
+        assert sorted(file.name for file in tmp_path.iterdir()) == [
+            f"local-2026-11-{day}.parquet" for day in (16, 17, 18)
+        ]
 
 
 class TestTrouble:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import oracle
 from engines.test_same_bytes import DAYS, EXPECTED, RECORDS
 from logs.conftest import Kept
-from stories import ARRIVED, NOW, YESTERDAY, Record, at, record, stored
+from stories import ARRIVED, NOW, YESTERDAY, Record, at, record, stored, totals
 from tallybook.book.ledger import Book
 from tallybook.digest import digest_day
 from tallybook.errors import UnreadableFile
@@ -22,6 +22,8 @@ from tallybook.job import DailyStatsJob
 from tallybook.logs.importing import Imported, Reading, import_files
 from tallybook.logs.opening import find_logs
 from tallybook.logs.own import Appended
+from tallybook.logs.pruning import Deleted
+from tallybook.measures import Totals
 from tallybook.source import Slicing
 
 _examples = itertools.count()
@@ -162,15 +164,16 @@ class TestDays:
         assert logs.counts() == {date(2026, 11, 20): 1, date(2026, 11, 21): 2, YESTERDAY: 1}
         asked = []
 
-        def why_keep(day: date, count: int, arrived_at: object) -> str | None:
-            asked.append((day, count, arrived_at))
+        def why_keep(day: date, now: Totals) -> str | None:
+            asked.append((day, now))
             return None if day == date(2026, 11, 21) else "not closed"
 
-        assert logs.delete_days(YESTERDAY, why_keep) == (
-            {date(2026, 11, 21): 2},
-            {date(2026, 11, 20): "not closed"},
-        )
-        assert asked == [(date(2026, 11, 20), 1, ARRIVED), (date(2026, 11, 21), 2, ARRIVED)]
+        deleted = logs.delete_days(YESTERDAY, why_keep)
+        assert deleted == Deleted({date(2026, 11, 21): 2}, {date(2026, 11, 20): "not closed"}, {})
+        assert asked == [
+            (date(2026, 11, 20), totals(requests=1, success=1, status_count=1)),
+            (date(2026, 11, 21), totals(requests=2, success=2, status_count=2)),
+        ]
         assert logs.counts() == {date(2026, 11, 20): 1, YESTERDAY: 1}
         logs.delete_days(YESTERDAY, lambda *_: None)
         assert logs.first_day() == YESTERDAY

@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from tallybook.errors import BookError, UsageError, first_line
+from tallybook.errors import BookError, DamagedBook, UsageError, first_line
 
 BUSY_TIMEOUT_MS = 30_000
 PATIENCE_S = BUSY_TIMEOUT_MS / 1_000
 MIGRATION_LOCK = 0x7A11_B00C
+CHAIN_LOCK = 0x7A11_C4A1
 SUPPORTED_BOOKS = ("sqlite:///FILE", "postgresql://USER@HOST/DATABASE")
 
 
@@ -31,6 +32,7 @@ class Dialect:
     begin_read: str | None
     begin_write: str | None
     lock_migrations: str | None
+    lock_chain: str | None
 
 
 DIALECTS = {
@@ -44,6 +46,7 @@ DIALECTS = {
         begin_read="BEGIN",
         begin_write="BEGIN IMMEDIATE",
         lock_migrations=None,
+        lock_chain=None,
     ),
     "postgresql": Dialect(
         driver="postgresql+psycopg",
@@ -54,26 +57,30 @@ DIALECTS = {
         begin_read=None,
         begin_write=None,
         lock_migrations=f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
+        lock_chain=f"SELECT pg_advisory_xact_lock({CHAIN_LOCK})",
     ),
 }
 
+NO_SPACE = (BookError, "The disk that holds the book is full.", "Free some space; nothing was half-written.")
 FAULTS = (
-    ("database or disk is full", "The disk that holds the book is full.", "Free some space; nothing was half-written."),
-    ("No space left", "The disk that holds the book is full.", "Free some space; nothing was half-written."),
+    ("database or disk is full", *NO_SPACE),
+    ("No space left", *NO_SPACE),
+    ("disk I/O error", *NO_SPACE),
+    ("readonly database", BookError, "The book cannot be written.", "Check the permissions of its file and folder."),
     (
-        "disk I/O error",
-        "The disk that holds the book is full.",
-        "Free some space; nothing was half-written.",
+        "unable to open database file",
+        BookError,
+        "The book cannot be opened.",
+        "Check that its folder exists and can be written.",
     ),
-    ("readonly database", "The book cannot be written.", "Check the permissions of its file and folder."),
-    ("unable to open database file", "The book cannot be opened.", "Check that its folder exists and can be written."),
     (
         "not a database",
+        DamagedBook,
         "The book's file is not a SQLite database.",
         "Restore it from a backup, or name another with --book.",
     ),
-    ("malformed", "The book's file is damaged.", "Restore it from a backup."),
-    ("locked", "The book is locked by another process.", "Try again when it is done."),
+    ("malformed", DamagedBook, "The book's file is damaged.", "Restore it from a backup."),
+    ("locked", BookError, "The book is locked by another process.", "Try again when it is done."),
 )
 
 
@@ -145,9 +152,9 @@ def book_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         text = str(error.orig)
-        for sign, message, remedy in FAULTS:
+        for sign, kind, message, remedy in FAULTS:
             if sign in text:
-                raise BookError(message, remedy) from error
+                raise kind(message, remedy) from error
         raise BookError(
             f"The book's database refused: {first_line(error.orig or error)}.", "Check that it is up."
         ) from error
@@ -161,6 +168,15 @@ def book_errors() -> Iterator[None]:
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """One transaction that other writers wait for, committed at the end or rolled back whole."""
     with book_errors(), engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def appending(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A writing transaction that no other of its kind runs beside, so that an entry goes to the end of the chain."""
+    with writing(engine) as connection:
+        if lock := DIALECTS[engine.dialect.name].lock_chain:
+            connection.exec_driver_sql(lock)
         yield connection
 
 

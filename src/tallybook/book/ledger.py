@@ -1,9 +1,9 @@
-"""The book as the rest of tallybook sees it: days are appended whole, in a chain, and read back."""
+"""The book as the rest of tallybook sees it: days are appended whole, in a chain, adjusted openly, and read back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -11,69 +11,40 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from tallybook.anchoring.anchor import Anchor
+from tallybook.book.chain import Identity, last_seq_of, new_adjustment, new_closing, next_link, read_identity
 from tallybook.book.credentials import Credentials
-from tallybook.book.engine import create_engine, insert_rows, parse_book_url, reading, writing
+from tallybook.book.day_rows import (
+    find_orphans,
+    in_range,
+    insert_day,
+    read_content,
+    read_histogram,
+    read_stat,
+)
+from tallybook.book.engine import appending, create_engine, parse_book_url, reading
+from tallybook.book.entries import (
+    Adjustment,
+    AdjustmentMark,
+    Closing,
+    adjustment_row,
+    closing_row,
+    read_adjustment,
+    read_closing,
+    read_measures,
+)
+from tallybook.book.guards import missing_guards, raise_guards
 from tallybook.book.migrate import migrate
-from tallybook.book.schema import adjustments, book, closings, daily_histograms, daily_slices, daily_stats
-from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel
-from tallybook.days import format_instant
-from tallybook.digest import PAYLOAD_VERSION, canonical_bytes, chain_link, digest_day, genesis, safe_integers
-from tallybook.errors import BookError, first_line, shorten
+from tallybook.book.prunings import Prunings
+from tallybook.book.reconciliations import Reconciliations
+from tallybook.book.schema import adjustments, closings, daily_histograms, daily_slices, daily_stats
+from tallybook.change import Change, apply_changes
+from tallybook.content import DayContent
+from tallybook.digest import digest_day
 from tallybook.histogram import Histogram
-from tallybook.measures import DIMENSION_NAMES, HISTOGRAM_DIMENSIONS, MEASURE_NAMES, Totals
+from tallybook.measures import MEASURE_NAMES, Totals, add_totals
 
-FINGERPRINT_MEASURES = ("requests", "tokens_in", "tokens_out", "latency_sum_ms", "cost_nanousd")
-
-
-@dataclass(frozen=True)
-class Closing:
-    """The record that a day was closed. `state` is `closed`, or `zero` for a day without a record."""
-
-    seq: int
-    source: str
-    day: date
-    state: str
-    records: int
-    fingerprint: str
-    payload_version: int
-    digest: str
-    prev_chain: str
-    closed_at: str
-    chain: str = ""
-    unknown: str = "[]"
-    prices: str = "[]"
-
-    @property
-    def unknown_measures(self) -> tuple[str, ...]:
-        """The measures that the source could not know, whose 0 therefore means nothing."""
-        try:
-            return _decode_names(self.unknown)
-        except msgspec.MsgspecError:
-            remedy = "Restore the book from a backup."
-            raise UnreadableRow(
-                f"Closing {self.seq} names no measures but {shorten(self.unknown)!r}.", remedy
-            ) from None
-
-    def as_json(self) -> dict[str, Any]:
-        """The closing as it is shown; `prices` only where the cost of a record was computed."""
-        decoded = {name: msgspec.json.decode(getattr(self, name)) for name in ("fingerprint", "unknown", "prices")}
-        fields = {**asdict(self), "day": self.day.isoformat(), **decoded}
-        return {name: safe_integers(value) for name, value in fields.items() if name != "prices" or value}
-
-    def link(self) -> str:
-        """What `chain` must be: the hash of the other fields, `prev_chain` among them; `digest` covers `unknown`.
-
-        `prices` is a note on where costs came from, and no part of it: the costs themselves are in the digest.
-        """
-        entry = {name: value for name, value in asdict(self).items() if name not in ("chain", "unknown", "prices")}
-        return chain_link({**entry, "day": self.day.isoformat()})
-
-
-_decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
-
-
-class UnreadableRow(BookError):
-    """A row of the book does not hold what its column must."""
+ENTRY_TABLES = (closings, adjustments)
 
 
 class AlreadyClosed(Exception):
@@ -96,21 +67,27 @@ class DailyStat:
     created_at: str
 
 
+Restate = Callable[[DayContent], tuple[Change, str] | None]
+"""Given what the book now knows of a day, answers the change to post and its reason; None for no adjustment."""
+
+
 class Book:
     """An open book. Thread-safe; every method is one transaction and raises `BookError` for the database's faults."""
 
-    def __init__(self, engine: sa.Engine, on_append: Callable[[Closing], None]) -> None:
+    def __init__(self, engine: sa.Engine, on_append: Callable[[], None]) -> None:
         self._engine = engine
         self._on_append = on_append
         self.credentials = Credentials(engine)
+        self.reconciliations = Reconciliations(engine)
+        self.prunings = Prunings(engine)
 
     @classmethod
     def open(
-        cls, url: str, now: datetime, on_append: Callable[[Closing], None] = lambda _: None, must_exist: bool = False
+        cls, url: str, now: datetime, on_append: Callable[[], None] = lambda: None, must_exist: bool = False
     ) -> Book:
         """Opens the book at `url`, making it first, unless it `must_exist`, and migrating it where needed.
 
-        `on_append` is told of every new closing, once it is committed.
+        `on_append` is called after every new entry, once it is committed.
         """
         engine = create_engine(parse_book_url(url), make_folder=not must_exist)
         try:
@@ -124,9 +101,10 @@ class Book:
         """Lets go of the database."""
         self._engine.dispose()
 
-    def book_id(self) -> str:
+    def identity(self) -> Identity:
+        """Who this book is."""
         with reading(self._engine) as connection:
-            return str(connection.scalar(sa.select(book.c.book_id)))
+            return read_identity(connection)
 
     def append(self, source: str, content: DayContent, now: datetime, prices: Sequence[str] = ()) -> Closing:
         """Writes the day whole, as the next link of the chain, in one transaction.
@@ -136,36 +114,39 @@ class Book:
         """
         digest = digest_day(content)
         try:
-            with writing(self._engine) as connection:
-                closing = self._append(connection, source, content, digest, now, prices)
+            with appending(self._engine) as connection:
+                _check_open(connection, source, content.day)
+                closing = new_closing(next_link(connection), source, content, digest, now, prices)
+                connection.execute(sa.insert(closings), closing_row(closing))
+                if content.records:
+                    insert_day(connection, closing, content)
         except Exception as error:
             if isinstance(error.__cause__, IntegrityError) and (existing := self.closing(source, content.day)):
                 raise AlreadyClosed(existing) from None
             raise
-        self._on_append(closing)
+        self._on_append()
         return closing
 
-    def _append(
-        self,
-        connection: sa.Connection,
-        source: str,
-        content: DayContent,
-        digest: str,
-        now: datetime,
-        prices: Sequence[str],
-    ) -> Closing:
-        book_id = connection.scalar(sa.select(book.c.book_id).with_for_update())
-        if existing := _one_closing(connection, source, content.day):
-            raise AlreadyClosed(existing)
-        head = connection.execute(
-            sa.select(closings.c.seq, closings.c.chain).order_by(closings.c.seq.desc()).limit(1)
-        ).first()
-        seq, prev_chain = (head.seq + 1, head.chain) if head else (1, genesis(str(book_id)))
-        closing = _new_closing(seq, prev_chain, source, content, digest, now, prices)
-        connection.execute(sa.insert(closings), {**asdict(closing), "day": closing.day.isoformat()})
-        if content.records:
-            _insert_day(connection, closing, content)
-        return closing
+    def adjust(
+        self, source: str, day: date, now: datetime, restate: Restate, prices: Sequence[str] = ()
+    ) -> Adjustment | None:
+        """Posts what `restate` makes of the day as the book knows it, as the next link of the chain.
+
+        Nobody else writes meanwhile, so that two who post the same drift post it once. The closed day's rows stay as
+        they are.
+        """
+        with appending(self._engine) as connection:
+            closing = _one_closing(connection, source, day)
+            if closing is None:
+                return None
+            before = _known_content(connection, closing)
+            restated = restate(before)
+            if restated is None or not restated[0]:
+                return None
+            adjustment = new_adjustment(next_link(connection), source, before, *restated, now, prices)
+            connection.execute(sa.insert(adjustments), adjustment_row(adjustment))
+        self._on_append()
+        return adjustment
 
     def closing(self, source: str, day: date) -> Closing | None:
         """The day's closing, if it is closed."""
@@ -176,31 +157,80 @@ class Book:
         self, source: str | None = None, first: date | None = None, last: date | None = None, after_seq: int = 0
     ) -> list[Closing]:
         """The closings in order of sequence, of one source or all, in a range of days or ever."""
-        query = sa.select(closings).where(closings.c.seq > after_seq).order_by(closings.c.seq)
-        for column, value, compare in (
-            (closings.c.source, source, "__eq__"),
-            (closings.c.day, first and first.isoformat(), "__ge__"),
-            (closings.c.day, last and last.isoformat(), "__le__"),
-        ):
-            if value is not None:
-                query = query.where(getattr(column, compare)(value))
+        query = _chosen(closings, source, first, last, after_seq)
         with reading(self._engine) as connection:
-            return [_closing(row) for row in connection.execute(query)]
+            return [read_closing(row) for row in connection.execute(query)]
+
+    def adjustments(
+        self, source: str | None = None, first: date | None = None, last: date | None = None, after_seq: int = 0
+    ) -> list[Adjustment]:
+        """The adjustments in order of sequence, of one source or all, to a range of days or ever."""
+        query = _chosen(adjustments, source, first, last, after_seq)
+        with reading(self._engine) as connection:
+            return [read_adjustment(row) for row in connection.execute(query)]
+
+    def adjustment_marks(self, after_seq: int = 0) -> list[AdjustmentMark]:
+        """That there are adjustments, in order of sequence."""
+        columns = [adjustments.c[name] for name in ("seq", "source", "day", "recorded_at")]
+        query = _chosen(adjustments, None, None, None, after_seq).with_only_columns(*columns)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return [AdjustmentMark(row.seq, row.source, date.fromisoformat(row.day), row.recorded_at) for row in rows]
+
+    def adjusted_totals(self, source: str) -> dict[date, Totals]:
+        """What the adjustments to each of the source's days add up to."""
+        sums = [sa.func.sum(adjustments.c[name]).label(name) for name in MEASURE_NAMES]
+        query = sa.select(adjustments.c.day, *sums).where(adjustments.c.source == source).group_by(adjustments.c.day)
+        with reading(self._engine) as connection:
+            return {date.fromisoformat(row[0]): tuple(map(int, row[1:])) for row in connection.execute(query)}
+
+    def known_totals(self, source: str, first: date, last: date) -> dict[date, Totals]:
+        """What the book knows of the source's closed days from first to last: as closed, with all adjustments."""
+        known = dict.fromkeys(sorted(self.days_closed(source, first, last)), (0,) * len(MEASURE_NAMES))
+        known |= {stat.day: stat.totals for stat in self.daily_stats(source, first, last)}
+        changes = self.adjusted_totals(source)
+        return {day: add_totals([totals, changes[day]]) if day in changes else totals for day, totals in known.items()}
+
+    def known_content(self, source: str, day: date) -> DayContent | None:
+        """What the book knows of the day: as closed, with all adjustments; None where it is not closed."""
+        with reading(self._engine) as connection:
+            closing = _one_closing(connection, source, day)
+            return _known_content(connection, closing) if closing else None
 
     def last_seq(self) -> int:
-        """The sequence number of the latest closing; 0 in an empty book."""
+        """The sequence number of the latest entry; 0 in an empty book."""
         with reading(self._engine) as connection:
-            return connection.scalar(sa.select(sa.func.max(closings.c.seq))) or 0
+            return last_seq_of(connection)
+
+    def head(self) -> str | None:
+        """The chain of the latest entry; None in an empty book."""
+        return next((head.chain for head in self.heads(self.last_seq() - 1)), None)
+
+    def heads(self, after_seq: int = 0) -> list[Anchor]:
+        """Every entry after that one, in order, as it is exported."""
+        exported = sa.union_all(
+            *(
+                sa.select(table.c.seq, table.c.chain, at).where(table.c.seq > after_seq)
+                for table, at in ((closings, closings.c.closed_at), (adjustments, adjustments.c.recorded_at))
+            )
+        )
+        with reading(self._engine) as connection:
+            return sorted((Anchor(*row) for row in connection.execute(exported)), key=lambda head: head.seq)
+
+    def count_closings(self) -> int:
+        """How many days of how many sources are in the book."""
+        with reading(self._engine) as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(closings)) or 0
 
     def sources(self) -> list[str]:
         """The names of the sources that have a closing."""
         with reading(self._engine) as connection:
             return list(connection.scalars(sa.select(closings.c.source).distinct().order_by(closings.c.source)))
 
-    def days_closed(self, source: str) -> set[date]:
-        """Every day of the source that is in the book."""
+    def days_closed(self, source: str, first: date | None = None, last: date | None = None) -> set[date]:
+        """The days of the source that are in the book, in a range or ever."""
+        query = _chosen(closings, source, first, last, 0).with_only_columns(closings.c.day)
         with reading(self._engine) as connection:
-            query = sa.select(closings.c.day).where(closings.c.source == source)
             return {date.fromisoformat(day) for day in connection.scalars(query)}
 
     def first_day(self, source: str) -> date | None:
@@ -211,7 +241,7 @@ class Book:
 
     def daily_stats(self, source: str, first: date, last: date) -> list[DailyStat]:
         """The rows of the source's days that had records, in order of day."""
-        query = _range(sa.select(daily_stats), daily_stats, source, first, last).order_by(daily_stats.c.date)
+        query = in_range(sa.select(daily_stats), daily_stats, source, first, last).order_by(daily_stats.c.date)
         with reading(self._engine) as connection:
             return [_daily_stat(row) for row in connection.execute(query)]
 
@@ -219,7 +249,7 @@ class Book:
         """(day, value, totals) for every day and value of the dimension; None where it is unknown or was not kept."""
         value = daily_slices.c[dimension]
         sums = [sa.func.sum(daily_slices.c[name]).label(name) for name in MEASURE_NAMES]
-        query = _range(sa.select(daily_slices.c.date, value, *sums), daily_slices, source, first, last)
+        query = in_range(sa.select(daily_slices.c.date, value, *sums), daily_slices, source, first, last)
         with reading(self._engine) as connection:
             rows = connection.execute(query.group_by(daily_slices.c.date, value)).all()
         return [(row[0], row[1], tuple(map(int, row[2:]))) for row in rows]
@@ -227,167 +257,78 @@ class Book:
     def histograms(self, source: str, first: date, last: date) -> list[tuple[str, str | None, str | None, Histogram]]:
         """(day, provider, model, counts) for every histogram of the days."""
         table = daily_histograms
-        query = _range(
+        query = in_range(
             sa.select(table.c.date, table.c.provider, table.c.model, table.c.histogram), table, source, first, last
         )
         with reading(self._engine) as connection:
-            return [(row.date, row.provider, row.model, _histogram(row.histogram)) for row in connection.execute(query)]
+            return [
+                (row.date, row.provider, row.model, read_histogram(row.histogram)) for row in connection.execute(query)
+            ]
 
     def content_of(self, closing: Closing) -> tuple[DayContent, sa.Row[Any] | None]:
-        """The closed day's content as its rows now say, and its row of `daily_stats`; raises `UnreadableRow`."""
+        """The day as it was closed, as its rows now say, and its row of `daily_stats`; raises `UnreadableRow`."""
         with reading(self._engine) as connection:
-            return _read_content(connection, closing)
+            return read_content(connection, closing), read_stat(connection, closing)
 
     def orphans(self) -> list[tuple[str, str, str]]:
         """(table, source, day) of rows that belong to no closing of a day with records."""
-        found = []
         with reading(self._engine) as connection:
-            for table in (daily_stats, daily_slices, daily_histograms):
-                owner = (
-                    (closings.c.source == table.c.source)
-                    & (closings.c.day == table.c.date)
-                    & (closings.c.state == "closed")
-                )
-                query = sa.select(table.c.source, table.c.date).where(~sa.exists().where(owner)).distinct()
-                found += [(table.name, row.source, row.date) for row in connection.execute(query)]
-        return found
+            return find_orphans(connection)
 
-    def adjustments_count(self, source: str | None, first: date, last: date) -> int:
-        """How many adjustments there are to the days of the range."""
-        query = sa.select(sa.func.count()).select_from(adjustments)
-        query = query.where(adjustments.c.day.between(first.isoformat(), last.isoformat()))
-        if source is not None:
-            query = query.where(adjustments.c.source == source)
+    def entry_rows(self) -> list[tuple[str, sa.Row[Any]]]:
+        """(table, row) of every entry as it lies there, in order of sequence: for who does not trust them."""
         with reading(self._engine) as connection:
-            return connection.scalar(query) or 0
+            rows = [(table.name, row) for table in ENTRY_TABLES for row in connection.execute(table.select())]
+        return sorted(rows, key=lambda each: (type(each[1].seq) is not int, str(each[1].seq).zfill(20)))
+
+    def raise_guards(self) -> list[str]:
+        """Puts the database's guards up again; answers those that had been down."""
+        with appending(self._engine) as connection:
+            missing = missing_guards(connection)
+            if missing:
+                raise_guards(connection)
+        return missing
+
+    def missing_guards(self) -> list[str]:
+        """What the database would no longer refuse, though it should."""
+        with reading(self._engine) as connection:
+            return missing_guards(connection)
 
 
-def _new_closing(
-    seq: int, prev_chain: str, source: str, content: DayContent, digest: str, now: datetime, prices: Sequence[str]
-) -> Closing:
-    fingerprint = {name: content.totals[MEASURE_NAMES.index(name)] for name in FINGERPRINT_MEASURES}
-    closing = Closing(
-        seq=seq,
-        source=source,
-        day=content.day,
-        state="closed" if content.records else "zero",
-        records=content.records,
-        fingerprint=canonical_bytes(fingerprint).decode(),
-        payload_version=PAYLOAD_VERSION,
-        digest=digest,
-        prev_chain=prev_chain,
-        closed_at=format_instant(now),
-        unknown=_text(content.unknown),
-        prices=_text(sorted(set(prices))),
-    )
-    return replace(closing, chain=closing.link())
+def _chosen(
+    table: sa.Table, source: str | None, first: date | None, last: date | None, after_seq: int
+) -> sa.Select[Any]:
+    query = sa.select(table).where(table.c.seq > after_seq).order_by(table.c.seq)
+    if source is not None:
+        query = query.where(table.c.source == source)
+    if first is not None:
+        query = query.where(table.c.day >= first.isoformat())
+    return query if last is None else query.where(table.c.day <= last.isoformat())
 
 
-def _insert_day(connection: sa.Connection, closing: Closing, content: DayContent) -> None:
-    stat = {
-        "source": closing.source,
-        "date": content.day.isoformat(),
-        **dict(zip(MEASURE_NAMES, content.totals, strict=True)),
-        "top_models": _text([top.as_json() for top in content.top_models]),
-        "dimensions": _text(content.dimensions),
-        "histogram": _text(content.latency_histogram),
-        "created_at": closing.closed_at,
-    }
-    connection.execute(sa.insert(daily_stats), stat)
-    place = (closing.source, content.day.isoformat())
-    columns = ("source", "date", "position", *content.dimensions, *MEASURE_NAMES)
-    slices = [(*place, position, *part.key, *part.totals) for position, part in enumerate(content.slices)]
-    insert_rows(connection, daily_slices, columns, slices)
-    if content.histograms:
-        columns = ("source", "date", "position", *HISTOGRAM_DIMENSIONS, "histogram")
-        histograms = [(*place, n, *part.key, _text(part.counts)) for n, part in enumerate(content.histograms)]
-        insert_rows(connection, daily_histograms, columns, histograms)
-
-
-def _text(value: Any) -> str:
-    return canonical_bytes(value).decode()
-
-
-_decode_histogram = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
-
-
-def _histogram(text: str) -> Histogram:
-    return _decode_histogram(text)
-
-
-def _closing(row: sa.Row[Any]) -> Closing:
-    if type(row.seq) is not int or type(row.records) is not int:
-        raise UnreadableRow(f"Closing {row.seq!r} has no number where one belongs.", "Restore the book from a backup.")
-    try:
-        return Closing(**{**row._mapping, "day": date.fromisoformat(row.day)})  # noqa: SLF001 - a Row's public mapping
-    except (TypeError, ValueError):
-        raise UnreadableRow(
-            f"Closing {row.seq} has no day but {row.day!r}.", "Restore the book from a backup."
-        ) from None
+def _check_open(connection: sa.Connection, source: str, day: date) -> None:
+    if existing := _one_closing(connection, source, day):
+        raise AlreadyClosed(existing)
 
 
 def _one_closing(connection: sa.Connection, source: str, day: date) -> Closing | None:
     query = sa.select(closings).where(closings.c.source == source, closings.c.day == day.isoformat())
     row = connection.execute(query).first()
-    return _closing(row) if row else None
+    return read_closing(row) if row else None
 
 
-def _range(query: sa.Select[Any], table: sa.Table, source: str, first: date, last: date) -> sa.Select[Any]:
-    return query.where(table.c.source == source, table.c.date.between(first.isoformat(), last.isoformat()))
+def _known_content(connection: sa.Connection, closing: Closing) -> DayContent:
+    query = _chosen(adjustments, closing.source, closing.day, closing.day, 0)
+    changes = [read_adjustment(row).change for row in connection.execute(query)]
+    return apply_changes(read_content(connection, closing), changes)
 
 
 def _daily_stat(row: sa.Row[Any]) -> DailyStat:
     return DailyStat(
         source=row.source,
         day=date.fromisoformat(row.date),
-        totals=_measures(row),
+        totals=read_measures(row),
         top_models=msgspec.json.decode(row.top_models),
-        histogram=_histogram(row.histogram),
+        histogram=read_histogram(row.histogram),
         created_at=row.created_at,
     )
-
-
-def _measures(row: sa.Row[Any]) -> Totals:
-    mapping = row._mapping  # noqa: SLF001 - a Row's public mapping
-    totals = tuple(mapping[name] for name in MEASURE_NAMES)
-    if any(type(value) is not int for value in totals):
-        raise UnreadableRow("a measure is not a whole number")
-    return totals
-
-
-def _read_content(connection: sa.Connection, closing: Closing) -> tuple[DayContent, sa.Row[Any] | None]:
-    try:
-        return _parse_content(connection, closing)
-    except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-        raise UnreadableRow(first_line(error)) from error
-
-
-def _parse_content(connection: sa.Connection, closing: Closing) -> tuple[DayContent, sa.Row[Any] | None]:
-    def rows(table: sa.Table) -> Sequence[sa.Row[Any]]:
-        return connection.execute(_range(sa.select(table), table, closing.source, closing.day, closing.day)).all()
-
-    stat = next(iter(rows(daily_stats)), None)
-    dimensions = msgspec.json.decode(stat.dimensions, type=tuple[str, ...]) if stat else ()
-    if unknown := set(dimensions) - set(DIMENSION_NAMES):
-        raise UnreadableRow(f"no dimension is named {', '.join(sorted(unknown))}")
-    top = msgspec.json.decode(stat.top_models, type=list[TopModel]) if stat else ()
-    slices = sorted(rows(daily_slices), key=lambda row: row.position)
-    others = [name for name in DIMENSION_NAMES if name not in dimensions]
-    if any(row._mapping[name] is not None for row in slices for name in others):  # noqa: SLF001
-        raise UnreadableRow("a slice has a value for a dimension that the day was not sliced by")
-    content = DayContent(
-        unknown=closing.unknown_measures,
-        day=closing.day,
-        dimensions=dimensions,
-        totals=_measures(stat) if stat else (0,) * len(MEASURE_NAMES),
-        top_models=tuple(top),
-        slices=tuple(
-            Slice(tuple(row._mapping[name] for name in dimensions), _measures(row))  # noqa: SLF001
-            for row in slices
-        ),
-        histograms=tuple(
-            LatencyHistogram((row.provider, row.model), _histogram(row.histogram))
-            for row in sorted(rows(daily_histograms), key=lambda row: row.position)
-        ),
-    )
-    return content, stat

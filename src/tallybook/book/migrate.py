@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from tallybook.book.engine import DIALECTS, reading, writing
 from tallybook.book.schema import book
 from tallybook.days import format_instant
-from tallybook.errors import BookError, BookTooNew
+from tallybook.errors import BookTooNew, NoBook
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0004"
-KNOWN_REVISIONS = ("0001", "0002", "0003", "0004")
+HEAD = "0005"
+KNOWN_REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 
 
 def migrate(engine: sa.Engine, now: datetime, must_exist: bool = False) -> None:
@@ -25,13 +25,13 @@ def migrate(engine: sa.Engine, now: datetime, must_exist: bool = False) -> None:
     """
     file = engine.url.database if engine.dialect.name == "sqlite" else None
     if must_exist and file and not Path(file).exists():
-        raise BookError(f"There is no book at {file}.", "Close a day first, or name another with --home or --book.")
+        raise NoBook(f"There is no book at {file}.", "Close a day first, or name another with --home or --book.")
     with reading(engine) as connection:
         revision = _revision(connection)
     if revision == HEAD:
         return
     if must_exist and revision is None:
-        raise BookError("There is no book in this database.", "Close a day first, or name another with --book.")
+        raise NoBook("There is no book in this database.", "Close a day first, or name another with --book.")
     with writing(engine) as connection:
         if lock := DIALECTS[engine.dialect.name].lock_migrations:
             connection.exec_driver_sql(lock)

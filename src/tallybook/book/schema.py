@@ -52,6 +52,7 @@ closings = Table(
     Column("closed_at", INSTANT, nullable=False),
     Column("unknown", Text, nullable=False, server_default="[]"),
     Column("prices", Text, nullable=False, server_default="[]"),
+    Column("schema_version", String(8), nullable=False, server_default=""),
     UniqueConstraint("source", "day"),
 )
 
@@ -107,7 +108,38 @@ adjustments = Table(
     Column("digest", HASH, nullable=False),
     Column("chain", HASH, nullable=False),
     Column("prev_chain", HASH, nullable=False),
+    Column("dimensions", Text, nullable=False, server_default="[]"),
+    Column("prices", Text, nullable=False, server_default="[]"),
+    Column("payload_version", Integer, nullable=False, server_default="2"),
+    Column("schema_version", String(8), nullable=False, server_default=""),
     Index("ix_adjustments_source_day", "source", "day"),
+)
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("source", SOURCE, primary_key=True),
+    Column("day", DAY, primary_key=True),
+    Column("state", String(12), nullable=False),
+    Column("since", INSTANT, nullable=False),
+    Column("change", Text, nullable=False),
+)
+
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("source", SOURCE, primary_key=True),
+    Column("compared_at", INSTANT, nullable=False),
+)
+
+prunings = Table(
+    "prunings",
+    metadata,
+    Column("source", SOURCE, primary_key=True),
+    Column("day", DAY, primary_key=True),
+    Column("records", BigInteger, nullable=False),
+    Column("pruned_at", INSTANT, nullable=False),
+    Column("archive", Text),
 )
 
 tokens = Table(

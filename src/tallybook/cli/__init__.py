@@ -12,12 +12,15 @@ import click
 
 from tallybook import __version__
 from tallybook.cli.attaching import attach, detach, sources
+from tallybook.cli.backup import backup, restore
 from tallybook.cli.common import with_settings
-from tallybook.cli.days import backfill, close, reconcile, verify
+from tallybook.cli.days import backfill, close
 from tallybook.cli.logs import demo, import_, prune
 from tallybook.cli.reading import stats, status
+from tallybook.cli.roles import roles
 from tallybook.cli.serving import serve
 from tallybook.cli.tokens import token
+from tallybook.cli.trust import adjustments, migrate, reconcile, verify
 from tallybook.errors import TallybookError, UsageError
 
 DONE, FAILED, REFUSED = 0, 1, 2
@@ -47,7 +50,12 @@ for command in (
     status,
     verify,
     reconcile,
+    adjustments,
     prune,
+    backup,
+    restore,
+    migrate,
+    roles,
     token,
     demo,
 ):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tallybook.cli import tables
+from tallybook.cli import entry_tables, tables
 from tallybook.cli.common import json_flag, out, perform, print_json, settings, with_settings
 from tallybook.errors import UsageError
 
@@ -86,18 +86,24 @@ def import_(
 
 @click.command()
 @click.option("--before", required=True, metavar="DAY", help="Delete records of closed days before this day.")
+@click.option(
+    "--archive", metavar="DIR", type=click.Path(path_type=Path), help="First write each day into a file here."
+)
 @json_flag
 @with_settings
-def prune(before: str, as_json: bool) -> None:
+def prune(before: str, archive: Path | None, as_json: bool) -> None:
     """Delete our own log records of closed days before DAY.
 
-    The statistics stay. A day that is not closed, or to which records came after it was closed, is kept and named.
+    The statistics stay. A day that is not closed, or of which the logs do not say what the book says, is kept and
+    named: `tallybook reconcile --post` brings the book up to date. With --archive each day's records are first written
+    to a Parquet file of its own, which `tallybook import` can read.
     """
-    answer = perform("prune", {"before": before})
+    folder = str(archive.absolute()) if archive else None
+    answer = perform("prune", {"before": before, "archive": folder})
     if as_json:
         print_json(answer)
     else:
-        tables.print_pruned(out, answer)
+        entry_tables.print_pruned(out, answer)
 
 
 @click.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from tallybook.cli import tables
@@ -15,19 +17,21 @@ from tallybook.measures import DIMENSION_NAMES
 @click.option("--by", metavar="DIMENSION", help=f"Break the period down by {', '.join(DIMENSION_NAMES)}.")
 @click.option("--source", metavar="NAME", help="One source; all if not given.")
 @click.option("--basis", metavar="B", default="adjusted", help="adjusted (the default) or original.")
+@click.option("--as-of", metavar="T", help="As it was known at this instant, or at the end of this day.")
 @click.option("--live", is_flag=True, help="Add today, from the logs.")
 @json_flag
 @click.option("--csv", "as_csv", is_flag=True, help="Print the days, or with --by its rows, as CSV.")
 @with_settings
-def stats(period: str, by: str | None, source: str | None, basis: str, live: bool, as_json: bool, as_csv: bool) -> None:
+def stats(period: str, as_json: bool, as_csv: bool, **asked: Any) -> None:
     """Show the statistics of PERIOD.
 
     PERIOD is today, yesterday, last7d, last30d, last90d, week, month, year, all, a day, or FROM..TO. All but today are
-    answered from closed days, however many records there were.
+    answered from closed days, however many records there were. Late records that were posted as adjustments are in
+    them; --basis original leaves them out, and --as-of goes back to what the book knew then.
     """
     if as_json and as_csv:
         raise UsageError("Both --json and --csv are given.", "Give one of them.")
-    answer = perform("stats", {"period": period, "by": by, "source": source, "basis": basis, "live": live})
+    answer = perform("stats", {"period": period, **asked})
     if as_json:
         print_json(answer)
     elif as_csv:

@@ -31,7 +31,14 @@ from tallybook.cli.cells import (
 Row = dict[str, Any]
 SHOWN_ROWS = 20
 SHOWN_REASONS = 3
-STATE_STYLES = {"closed": "green", "zero": "cyan", "missing": "bold red", "open": "yellow", "before": "dim"}
+STATE_STYLES = {
+    "closed": "green",
+    "zero": "cyan",
+    "missing": "bold red",
+    "open": "yellow",
+    "source-gone": "magenta",
+    "before": "dim",
+}
 OUTCOME_STYLES = {
     "closed": "green",
     "zero": "cyan",
@@ -201,20 +208,39 @@ def print_status(console: Console, answer: Row) -> None:
 
 
 def _status_rows(source: Row) -> list[tuple[str, str]]:
-    drift = ", ".join(f"{entry['day']} {entry['requests']:+,}" for entry in (source["drift"] or [])[:5])
     return [
         ("first day", source["first_day"] or "none"),
         ("closed through", source["closed_through"] or "[yellow]nothing yet[/]"),
         ("days", f"{source['days_closed']} closed, {source['days_zero']} zero"),
         ("missing", f"[bold red]{_days(source['missing'])}[/]" if source["missing"] else "none"),
         *(("failed", f"[bold red]{escape(_days(days))}: {escape(reason)}[/]") for reason, days in _failures(source)),
-        (
-            "drift",
-            f"[yellow]{drift} requests since closing[/]" if drift else UNKNOWN if source["drift"] is None else "none",
+        ("drift", _drift(source["drift"])),
+        *([("source gone", f"[magenta]{_days(source['source_gone'])}[/]")] if source["source_gone"] else []),
+        *([("adjustments", number(source["adjustments"]))] if source["adjustments"] else []),
+        *(
+            [("pruned", f"{source['days_pruned']} days, through {source['pruned_through']}")]
+            if source["days_pruned"]
+            else []
         ),
+        *([("late", _late(source["late_after_pruning"]))] if source["late_after_pruning"] else []),
         ("records in logs", number(source["records_in_logs"])),
         ("safe to prune", f"before {source['safe_to_prune_before']}" if source["safe_to_prune_before"] else "nothing"),
     ]
+
+
+def _drift(drift: Sequence[Row] | None) -> str:
+    if drift is None:
+        return f"{UNKNOWN} [dim]not compared yet[/]"
+    if not drift:
+        return "none"
+    listed = ", ".join(f"{entry['day']} {entry['requests']:+,}" for entry in drift[:5])
+    more = f" and {len(drift) - 5} days more" if len(drift) > 5 else ""
+    return f"[yellow]{listed}{more} requests since closing[/]"
+
+
+def _late(late: Sequence[Row]) -> str:
+    count = sum(entry["requests"] for entry in late)
+    return f"[yellow]{count_of(count, 'record')} of pruned days came later, and are in no statistic[/]"
 
 
 def _failures(source: Row) -> list[tuple[str, list[str]]]:
@@ -274,17 +300,6 @@ def print_imported(console: Console, result: Row) -> None:
         say(console, f"  [yellow]unknown in this file[/]: {', '.join(result['unknown'])}")
 
 
-def print_pruned(console: Console, answer: Row) -> None:
-    """What was deleted, and what was kept and why."""
-    say(
-        console,
-        f"Deleted {count_of(answer['deleted_records'], 'record')} "
-        f"of {count_of(len(answer['deleted_days']), 'closed day')}; the statistics stay.",
-    )
-    for kept in answer["kept"]:
-        say(console, f"  [yellow]kept[/] {kept['day']}: {kept['reason']}")
-
-
 def print_demo(console: Console, answer: Row, home: Path) -> None:
     """What the demo brought, and where to look."""
     outcomes = [result["outcome"] for result in answer["results"]]
@@ -297,38 +312,3 @@ def print_demo(console: Console, answer: Row, home: Path) -> None:
         console,
         f"[dim]Next: `tallybook --home {shown_path(home)} stats last30d`, then `status`, `verify` or `serve`.[/]",
     )
-
-
-def print_verdict(console: Console, answer: Row, home: Path) -> None:
-    """The verdict, what it rests on, and each fault."""
-    style = "green" if answer["verdict"] == "intact" else "bold red"
-    anchored = "anchored" if answer["anchored"] else "consistent, NOT anchored"
-    say(console, f"[{style}]{answer['verdict']}[/]  {answer['closings']:,} closings, {anchored}")
-    if answer["head"]:
-        say(console, f"head  {answer['head']}")
-    for fault in answer["faults"][:SHOWN_ROWS]:
-        where = " ".join(str(fault[part]) for part in ("source", "day") if fault[part]) or f"closing {fault['seq']}"
-        say(console, f"  [red]{escape(where)}[/]  {fault['table']}: {escape(fault['fault'])}")
-    if len(answer["faults"]) > SHOWN_ROWS:
-        say(console, f"  and {len(answer['faults']) - SHOWN_ROWS} more; --json has them all")
-    if not answer["anchored"] and answer["closings"]:
-        say(
-            console,
-            f"[dim]To anchor it: --anchor {shown_path(home / 'anchors.log')}, or better a copy kept elsewhere.[/]",
-        )
-
-
-def print_drift(console: Console, drifts: Sequence[Row], silent: Sequence[str] = ()) -> None:
-    """Each day that its source tells differently now; nothing is said of sources that are silent."""
-    if not drifts:
-        others = " of the other sources" if silent else ""
-        say(console, f"Every closed day{others} is as its source tells it.")
-        return
-    table = new_table("day", "source", "state", "change", left=4)
-    for drift in drifts:
-        change = (
-            ", ".join(f"{name} {int(value):+,}" for name, value in drift["change"].items())
-            or "other slices, same totals"
-        )
-        table.add_row(drift["day"], escape(drift["source"]), Text(drift["state"], style="yellow"), change)
-    console.print(table)

@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -26,11 +27,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from tallybook.content import DayContent
 from tallybook.days import ONE_DAY, day_of, midnight
 from tallybook.errors import LogsError, first_line
+from tallybook.logs.archive import ROWS_AT_ONCE, Archive
 from tallybook.logs.columns import PRICED_BY, STORED_SCHEMA
 from tallybook.logs.desk import private_desk
 from tallybook.logs.heartbeat import beating
 from tallybook.logs.identities import find_repeated, keys_of
-from tallybook.logs.own import COLUMN_LIST, FIRST_OF_ITS_REQUEST, IMPORTING, LOCAL, Appended, Origin, WhyKeep, naive_utc
+from tallybook.logs.own import COLUMN_LIST, FIRST_OF_ITS_REQUEST, IMPORTING, LOCAL, Appended, Origin, naive_utc
+from tallybook.logs.pruning import Deleted, OnDelete, Pruning, WhyKeep, tell_nobody
+from tallybook.measures import Totals
 from tallybook.source import Slicing, Source
 from tallybook.sources.engines.clickhouse import be_patient, connect_to
 from tallybook.sources.urls import SourceUrl
@@ -272,26 +276,43 @@ class ClickHouseLogs:
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         yield from self._table().contents(days, slicing)
 
+    def totals(self, days: Sequence[date]) -> list[Totals]:
+        return self._table().totals(days)
+
     def _table(self) -> Source:
         from tallybook.sources.own import clickhouse_table  # noqa: PLC0415 - as for the DuckDB file
 
         return clickhouse_table(self._url, RECORDS)
 
-    def delete_days(self, before: date, why_keep: WhyKeep) -> tuple[dict[date, int], dict[date, str]]:
-        """The day's batches are listed before its records are counted: what arrives meanwhile is of another batch."""
-        deleted, kept = {}, {}
+    def delete_days(
+        self,
+        before: date,
+        why_keep: WhyKeep,
+        archive: Archive | None = None,
+        on_delete: OnDelete = tell_nobody,
+    ) -> Deleted:
+        """The day's batches are listed before its totals are read: what arrives meanwhile is of another batch."""
+        pruning = Pruning(self.name, why_keep, archive, on_delete)
         for day in [day for day in self.counts() if day < before]:
-            batches = self._rows(f"SELECT DISTINCT batch FROM {RECORDS} WHERE {_within(day)}")  # noqa: S608
-            count = int(self._value(f"SELECT count() FROM {RECORDS} FINAL WHERE {_within(day)}"))  # noqa: S608
-            if (reason := why_keep(day, count, self.arrived_at(day))) is not None:
-                kept[day] = reason
-                continue
-            listed = ",".join(str(batch) for (batch,) in batches)
-            with self._session() as client:
-                client.command(f"ALTER TABLE {RECORDS} DELETE WHERE {_within(day)} AND batch IN ({listed})")
-            deleted[day] = count
+            listed = self._listed(day)
+            (totals,) = self.totals([day])
+            if pruning.releases(day, totals, partial(self._records_of, listed)):
+                with self._session() as client:
+                    client.command(f"ALTER TABLE {RECORDS} DELETE WHERE {listed}")
         self._counted = None
-        return deleted, kept
+        return pruning.deleted
+
+    def _listed(self, day: date) -> str:
+        """The condition that holds for the day's records that are there now, and for none that is still to come."""
+        batches = self._rows(f"SELECT DISTINCT batch FROM {RECORDS} WHERE {_within(day)}")  # noqa: S608
+        return f"{_within(day)} AND batch IN ({', '.join(str(batch) for (batch,) in batches)})"
+
+    def _records_of(self, listed: str) -> Iterator[pa.RecordBatch]:
+        """The records for which the condition holds, read as they are asked for."""
+        query = f"SELECT {COLUMN_LIST} FROM {RECORDS} FINAL WHERE {listed}"  # noqa: S608
+        with self._session() as client, client.query_arrow_stream(query, use_strings=True) as tables:
+            for table in tables:
+                yield from pa.table(table).to_batches(ROWS_AT_ONCE)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         with self._session() as client:

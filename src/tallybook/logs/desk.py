@@ -15,8 +15,11 @@ MEMORY_LIMIT = "512MB"
 
 
 @contextmanager
-def private_desk() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty DuckDB in memory that spills to a folder of its own; `LogsError` where it has no room."""
+def private_desk(undone: str = "nothing was imported") -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty DuckDB in memory that spills to a folder of its own.
+
+    Where it has no room, a `LogsError` says so, and with `undone` what was not done for it.
+    """
     try:
         with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=OFFLINE) as connection:
             connection.execute("SET TimeZone = 'UTC'")
@@ -27,4 +30,4 @@ def private_desk() -> Iterator[duckdb.DuckDBPyConnection]:
         raise_interrupted(error)
     except duckdb.Error as error:
         message = f"There is no room to read the file: {first_line(error)}."
-        raise LogsError(message, "Free some space for temporary files; nothing was imported.") from error
+        raise LogsError(message, f"Free some space for temporary files; {undone}.") from error

@@ -196,11 +196,16 @@ def _load(
     kind = FORMATS[_inner_suffix(file)]
     relation = kind.table.format(path="?")
     try:
-        origins = _origins(connection, plain, file, kind, reading)
-        texts = ", ".join(f"{origin} AS t_{name}" for name, origin in origins.items())
-        values = ", ".join(
+        columns = _columns(connection, plain, kind)
+        _check_table(file, plain, kind, columns)
+        origins = _origins(columns, file, kind, reading)
+        texts = [f"{origin} AS t_{name}" for name, origin in origins.items()]
+        values = [
             VALUES[name].format(unit=reading.unit.us_per_unit) + f' AS "{_stored(name)}"' for name in RECORD_FIELDS
-        )
+        ]
+        if PRICED_BY in columns:
+            texts.append(f"NULLIF(CAST({PRICED_BY} AS VARCHAR), '') AS {PRICED_BY}")
+            values.append(PRICED_BY)
         limits = {
             "latest": epoch_us(now + FUTURE_TOLERANCE),
             "unit": reading.unit.us_per_unit,
@@ -208,8 +213,8 @@ def _load(
         }
         fault = FAULT.format(**limits)
         statement = (
-            f"CREATE TEMP TABLE incoming AS SELECT position, {values}, {fault} AS fault FROM "  # noqa: S608 - names from our registry, quoted
-            f"(SELECT row_number() OVER () AS position, {texts} FROM {relation})"
+            f"CREATE TEMP TABLE incoming AS SELECT position, {', '.join(values)}, {fault} AS fault FROM "  # noqa: S608 - names from our registry, quoted
+            f"(SELECT row_number() OVER () AS position, {', '.join(texts)} FROM {relation})"
         )
         connection.execute("DROP TABLE IF EXISTS incoming")
         connection.execute(statement, [*reading.constants.values(), str(plain)])
@@ -229,12 +234,8 @@ def _stored(name: str) -> str:
     return "cost_nanousd" if name == "cost_usd" else name
 
 
-def _origins(
-    connection: duckdb.DuckDBPyConnection, plain: Path, file: Path, kind: Format, reading: Reading
-) -> dict[str, str]:
+def _origins(columns: list[str], file: Path, kind: Format, reading: Reading) -> dict[str, str]:
     """For each of the record's fields the SQL that yields its text: a column, a constant (as parameter), or NULL."""
-    columns = _columns(connection, plain, kind)
-    _check_table(file, plain, kind, columns)
     origins = dict.fromkeys(reading.constants, "?")
     for name in RECORD_FIELDS:
         if name in origins:
@@ -328,7 +329,12 @@ _SET_COSTS = (
 
 
 def _price(connection: duckdb.DuckDBPyConnection, prices: PriceList) -> None:
-    """Computes the costs that the file does not bring, as for records that are posted."""
+    """Computes the costs that the file does not bring, as for records that are posted.
+
+    A file of the archive says with which prices that was done: what had no cost then has none again.
+    """
+    if PRICED_BY in connection.table("incoming").columns:
+        return
     connection.execute(f"ALTER TABLE incoming ADD COLUMN {PRICED_BY} VARCHAR")
     table = prices.price(connection.sql(_UNPRICED).to_arrow_table())
     connection.register("priced", table.filter(table["cost_nanousd"].is_valid()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,7 +10,9 @@ from typing import Protocol
 import duckdb
 import pyarrow as pa
 
+from tallybook.logs.archive import Archive
 from tallybook.logs.columns import STORED_SCHEMA
+from tallybook.logs.pruning import Deleted, OnDelete, WhyKeep, tell_nobody
 from tallybook.source import Source
 
 LOCAL = "local"
@@ -24,9 +25,6 @@ FIRST_OF_ITS_REQUEST = (
 """Of the rows of an import's `incoming`, in DuckDB's SQL."""
 
 IMPORTING = "an import is running"
-
-WhyKeep = Callable[[date, int, datetime | None], str | None]
-"""Asked with a day, its number of records and when one last arrived; answers why they must be kept, if so."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +82,17 @@ class OwnLogs(Source, Protocol):
     def holds_import(self, content: str) -> bool:
         """Whether this content was ever brought in."""
 
-    def delete_days(self, before: date, why_keep: WhyKeep) -> tuple[dict[date, int], dict[date, str]]:
-        """Deletes the records of each day before `before` for which `why_keep` has no reason against it.
+    def delete_days(
+        self,
+        before: date,
+        why_keep: WhyKeep,
+        archive: Archive | None = None,
+        on_delete: OnDelete = tell_nobody,
+    ) -> Deleted:
+        """Deletes the records of each day before `before` for which `why_keep` has no reason against it, day by day.
 
-        A record that arrives meanwhile is not deleted unseen. Answers the numbers deleted, and the reasons of those
-        kept.
+        Before they go they are written to the archive, if there is one, and then `on_delete` is told; where either
+        fails that day and all after it stay as they are. A record that arrives meanwhile is not deleted unseen.
         """
 
     def close(self) -> None:

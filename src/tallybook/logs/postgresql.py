@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime
-from typing import Any
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -19,6 +21,7 @@ import pyarrow as pa
 from tallybook.content import DayContent
 from tallybook.days import ONE_DAY, midnight
 from tallybook.errors import LogsError
+from tallybook.logs.archive import ROWS_AT_ONCE, Archive
 from tallybook.logs.columns import PRICED_BY, STORED_SCHEMA
 from tallybook.logs.copying import copy_in
 from tallybook.logs.desk import private_desk
@@ -30,10 +33,14 @@ from tallybook.logs.own import (
     LOCAL,
     Appended,
     Origin,
-    WhyKeep,
 )
-from tallybook.source import Slicing, Source
+from tallybook.logs.pruning import Deleted, OnDelete, Pruning, WhyKeep, tell_nobody
+from tallybook.measures import Totals
+from tallybook.source import Slicing
 from tallybook.sources.urls import SourceUrl
+
+if TYPE_CHECKING:
+    from tallybook.sources.table import TableSource
 
 SCHEMA = "tallybook_logs"
 """A schema of our own: a gateway that shares the database may have a table `log_records`, too."""
@@ -42,6 +49,7 @@ FORMAT = 1
 MAKING_LOCK = 0x7A11_106D
 IMPORT_LOCK = 0x7A11_106E
 BROUGHT_AT_ONCE = 100_000
+FETCHED_AT_ONCE = 10_000
 
 _TYPES = {
     "created_at": "timestamptz NOT NULL",
@@ -101,6 +109,7 @@ _DUPLICATES = (
 
 _TO_BRING_IN = f"SELECT {COLUMN_LIST}, position FROM incoming QUALIFY {FIRST_OF_ITS_REQUEST}"  # noqa: S608
 _REMEMBER = f"INSERT INTO {SCHEMA}.imports VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"  # noqa: S608
+_RECORDS_OF_DAY = f"SELECT {COLUMN_LIST} FROM {SCHEMA}.log_records WHERE created_at >= %s AND created_at < %s"  # noqa: S608
 _IS_IMPORTING = (
     "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = %s "
     "AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
@@ -227,24 +236,38 @@ class PostgreSQLLogs:
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         yield from self._table().contents(days, slicing)
 
-    def _table(self) -> Source:
+    def totals(self, days: Sequence[date]) -> list[Totals]:
+        return self._table().totals(days)
+
+    def _table(self) -> TableSource:
         from tallybook.sources.own import postgresql_table  # noqa: PLC0415 - as for the DuckDB file
 
         return postgresql_table(self._url, f"{SCHEMA}.log_records")
 
-    def delete_days(self, before: date, why_keep: WhyKeep) -> tuple[dict[date, int], dict[date, str]]:
+    def delete_days(
+        self,
+        before: date,
+        why_keep: WhyKeep,
+        archive: Archive | None = None,
+        on_delete: OnDelete = tell_nobody,
+    ) -> Deleted:
         """Each day in a transaction of its own. Whoever stores a record of a day must wait until it is deleted."""
-        deleted, kept = {}, {}
+        pruning = Pruning(self.name, why_keep, archive, on_delete)
         with linked(self._url) as link:
             for day in [day for day in self.counts() if day < before]:
                 with link.transaction() as connection:
-                    count, reason = _judge(connection, day, why_keep)
-                    if reason is None:
-                        deleted[day] = count
+                    totals = self._totals_of_locked(connection, day)
+                    if pruning.releases(day, totals, partial(_records_of, connection, day)):
                         _delete(connection, day)
-                    else:
-                        kept[day] = reason
-        return deleted, kept
+        return pruning.deleted
+
+    def _totals_of_locked(self, connection: Connection, day: date) -> Totals:
+        """What `totals` says of the day, as the transaction sees it; nobody adds to the day until that ends."""
+        from tallybook.sources.engines.postgresql import totals_in  # noqa: PLC0415 - as in `_table`
+
+        connection.execute(f"SELECT FROM {SCHEMA}.arrivals WHERE day = %s FOR UPDATE".encode(), [day])
+        (totals,) = totals_in(connection, self._table().relation.without_dimensions(), [day])
+        return totals
 
     def _value(self, query: str, *values: object) -> Any:
         with self._reader.transaction() as connection:
@@ -284,13 +307,14 @@ def _remember(connection: Connection, origin: Origin) -> bool:
     return connection.execute(_REMEMBER.encode(), row).rowcount == 1
 
 
-def _judge(connection: Connection, day: date, why_keep: WhyKeep) -> tuple[int, str | None]:
-    """Counts the day's records, with its row locked until the transaction ends, and asks whether to keep them."""
-    locked = f"SELECT arrived_at FROM {SCHEMA}.arrivals WHERE day = %s FOR UPDATE"  # noqa: S608
-    counted = f"SELECT COUNT(*) FROM {SCHEMA}.log_records WHERE created_at >= %s AND created_at < %s"  # noqa: S608
-    ((arrived_at,),) = connection.execute(locked.encode(), [day]).fetchall()
-    ((count,),) = connection.execute(counted.encode(), _bounds(day)).fetchall()
-    return count, why_keep(day, count, arrived_at)
+def _records_of(connection: Connection, day: date) -> Iterator[pa.RecordBatch]:
+    """The day's records, read as they are asked for."""
+    rows = connection.cursor().stream(_RECORDS_OF_DAY.encode(), _bounds(day), binary=True, size=FETCHED_AT_ONCE)
+    while batch := list(islice(rows, ROWS_AT_ONCE)):
+        columns = zip(STORED_SCHEMA, zip(*batch, strict=True), strict=True)
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(values, field.type) for field, values in columns], STORED_SCHEMA.names
+        )
 
 
 def _delete(connection: Connection, day: date) -> None:

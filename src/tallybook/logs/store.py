@@ -7,7 +7,9 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -16,6 +18,7 @@ import pyarrow as pa
 from tallybook.content import DayContent
 from tallybook.days import EPOCH, ONE_DAY, midnight
 from tallybook.errors import LogsBusy, LogsError, first_line, raise_interrupted
+from tallybook.logs.archive import ROWS_AT_ONCE, Archive
 from tallybook.logs.columns import PRICED_BY, STORED_SCHEMA
 from tallybook.logs.duplicates import Positions, find_duplicates, load_keys
 from tallybook.logs.keys import KeySet
@@ -26,12 +29,16 @@ from tallybook.logs.own import (
     LOCAL,
     Appended,
     Origin,
-    WhyKeep,
     naive_utc,
 )
+from tallybook.logs.pruning import Deleted, OnDelete, Pruning, WhyKeep, tell_nobody
+from tallybook.measures import Totals
 from tallybook.offline import OFFLINE
 from tallybook.records import TEXT_FIELDS
-from tallybook.source import Slicing, Source
+from tallybook.source import Slicing
+
+if TYPE_CHECKING:
+    from tallybook.sources.table import TableSource
 
 FORMAT = 1
 DAY_US = 86_400_000_000
@@ -211,7 +218,10 @@ class LogStore:
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         yield from self._table().contents(days, slicing)
 
-    def _table(self) -> Source:
+    def totals(self, days: Sequence[date]) -> list[Totals]:
+        return self._table().totals(days)
+
+    def _table(self) -> TableSource:
         from tallybook.sources.own import own_table  # noqa: PLC0415 - Ibis takes half a second to import, and not every command reads
 
         return own_table(self.connect)
@@ -233,12 +243,9 @@ class LogStore:
         return self._last_arrival("day < ?", day)
 
     def price_versions(self, day: date) -> tuple[str, ...]:
-        query = (
-            f"SELECT DISTINCT {PRICED_BY} FROM log_records "  # noqa: S608 - a constant
-            f"WHERE created_at >= ? AND created_at < ? AND {PRICED_BY} IS NOT NULL ORDER BY 1"
-        )
+        query = f"SELECT DISTINCT {PRICED_BY} FROM log_records {_OF_DAY} AND {PRICED_BY} IS NOT NULL ORDER BY 1"  # noqa: S608 - constants
         with logs_errors(), self.connect() as connection:
-            rows = connection.execute(query, [naive_utc(midnight(day)), naive_utc(midnight(day + ONE_DAY))]).fetchall()
+            rows = connection.execute(query, _bounds(day)).fetchall()
         return tuple(version for (version,) in rows)
 
     def _last_arrival(self, condition: str, day: date) -> datetime | None:
@@ -270,23 +277,40 @@ class LogStore:
     def holds_import(self, content: str) -> bool:
         return self.find_import(content) is not None
 
-    def delete_days(self, before: date, why_keep: WhyKeep) -> tuple[dict[date, int], dict[date, str]]:
-        """`why_keep` is asked in the transaction that deletes."""
-        deleted, kept = {}, {}
-        with self.writing() as connection:
-            arrivals = dict(connection.execute("SELECT day, arrived_at FROM arrivals").fetchall())
-            for day, count in _count_days(connection).items():
-                arrived_at = arrivals.get(day)
-                reason = (
-                    why_keep(day, count, arrived_at.replace(tzinfo=UTC) if arrived_at else None) if day < before else ""
-                )
-                if reason:
-                    kept[day] = reason
-                elif reason is None:
-                    bounds = [naive_utc(midnight(day)), naive_utc(midnight(day + ONE_DAY))]
-                    connection.execute("DELETE FROM log_records WHERE created_at >= ? AND created_at < ?", bounds)
-                    deleted[day] = count
-        return deleted, kept
+    def delete_days(
+        self,
+        before: date,
+        why_keep: WhyKeep,
+        archive: Archive | None = None,
+        on_delete: OnDelete = tell_nobody,
+    ) -> Deleted:
+        """Each day in a transaction of its own, for which writers wait, its archive being written too."""
+        pruning = Pruning(self.name, why_keep, archive, on_delete)
+        for day in [day for day in self.counts() if day < before]:
+            with self.writing() as connection:
+                if pruning.releases(day, self._totals_in(connection, day), partial(_records_of, connection, day)):
+                    connection.execute(f"DELETE FROM log_records {_OF_DAY}", _bounds(day))  # noqa: S608 - a constant
+        return pruning.deleted
+
+    def _totals_in(self, connection: duckdb.DuckDBPyConnection, day: date) -> Totals:
+        """What `totals` says of the day, as the connection's transaction sees it."""
+        from tallybook.sources.engines.duck import totals_in  # noqa: PLC0415 - as in `_table`
+
+        (totals,) = totals_in(connection, self._table().relation.without_dimensions(), [day])
+        return totals
+
+
+_OF_DAY = "WHERE created_at >= ? AND created_at < ?"
+
+
+def _bounds(day: date) -> list[datetime]:
+    return [naive_utc(midnight(day)), naive_utc(midnight(day + ONE_DAY))]
+
+
+def _records_of(connection: duckdb.DuckDBPyConnection, day: date) -> pa.RecordBatchReader:
+    """The day's records, read as they are asked for."""
+    query = f"SELECT {COLUMN_LIST} FROM log_records {_OF_DAY}"  # noqa: S608 - constants
+    return connection.execute(query, _bounds(day)).to_arrow_reader(ROWS_AT_ONCE)
 
 
 def _count_days(connection: duckdb.DuckDBPyConnection) -> dict[date, int]:

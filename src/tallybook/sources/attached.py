@@ -12,6 +12,7 @@ import msgspec
 from tallybook.content import DayContent
 from tallybook.declaration import Declaration
 from tallybook.errors import SourceDown, SourceFault, TallybookError, UsageError
+from tallybook.measures import Totals
 from tallybook.source import Slicing
 from tallybook.sources.urls import SourceUrl
 
@@ -89,6 +90,10 @@ class AttachedSource:
             for content in found.source.contents(days, slicing):
                 self._hold(found)
                 yield content
+
+    def totals(self, days: Sequence[date]) -> list[Totals]:
+        with self._told():
+            return self._inspect().source.totals(days)
 
     def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None

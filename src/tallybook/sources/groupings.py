@@ -14,7 +14,7 @@ import pyarrow as pa
 from tallybook.content import NO_BUCKETS, DayBuckets, Key, Slice
 from tallybook.errors import CloseFailed
 from tallybook.histogram import BUCKETS
-from tallybook.measures import MEASURE_NAMES
+from tallybook.measures import MAX_TOTAL, MEASURE_NAMES, NOTHING, Totals
 from tallybook.records import keep_name
 from tallybook.shape import NO_LATENCY
 
@@ -26,6 +26,14 @@ BUCKET_COLUMNS = {
     "bucket": pa.int64(),
     "records": pa.int64(),
 }
+
+
+def totals_by_day(rows: Iterable[Sequence[Any]], days: int) -> list[Totals]:
+    """The totals of so many days, from rows of day ordinal and measures; nothing of a day that has no row."""
+    found = {int(day): tuple(map(int, measures)) for day, *measures in rows}
+    if any(abs(value) > MAX_TOTAL for totals in found.values() for value in totals):
+        raise CloseFailed(*_BEYOND_64_BITS)
+    return [found.get(index, NOTHING) for index in range(days)]
 
 
 def slice_columns(dimensions: Sequence[str]) -> dict[str, pa.DataType]:
@@ -44,13 +52,16 @@ def as_columns(rows: Iterable[Sequence[Any]], columns: dict[str, pa.DataType]) -
     return pa.table(arrays, names=list(columns))
 
 
+_BEYOND_64_BITS = ("A total is beyond 64 bits.", "Look for absurd values in the source.")
+
+
 @contextmanager
 def _within_64_bits() -> Iterator[None]:
     """A sum that does not fit makes the day fail; it is never rounded or wrapped."""
     try:
         yield
     except (OverflowError, pa.ArrowInvalid) as error:
-        raise CloseFailed("A total is beyond 64 bits.", "Look for absurd values in the source.") from error
+        raise CloseFailed(*_BEYOND_64_BITS) from error
 
 
 def _tidy(rows: pa.Table, names: Sequence[str], sums: Sequence[str]) -> pa.Table:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
-from tallybook.measures import MEASURE_FIELDS
+import pyarrow as pa
+
+from tallybook.measures import MEASURE_FIELDS, Totals
 from tallybook.shape import STRING_FIELDS
-from tallybook.sources.engines.duck import Connect, DuckDB
+from tallybook.sources.engines.duck import Connect, DuckDB, in_memory, totals_in
 from tallybook.sources.places import open_place
 from tallybook.sources.relation import Relation
 from tallybook.sources.table import TableSource
@@ -19,6 +22,15 @@ OWN_RELATION = Relation(
     fields=tuple((name, f'"{name}"') for name in (*STRING_FIELDS, *MEASURE_FIELDS)),
     checked=True,
 )
+
+
+ARCHIVED_RELATION = replace(
+    OWN_RELATION,
+    origin="archived",
+    time="zoned",
+    fields=tuple({**dict(OWN_RELATION.fields), "cost_nanousd": "CAST(cost_usd * 1000000000 AS BIGINT)"}.items()),
+)
+"""The records of a file of the archive."""
 
 
 def own_table(connect: Connect) -> TableSource:
@@ -35,3 +47,11 @@ def clickhouse_table(url: SourceUrl, origin: str) -> TableSource:
     """The table in the ClickHouse of the URL, of whose rows with one key the last counts."""
     relation = replace(OWN_RELATION, origin=origin, time="zoned", final=True)
     return TableSource("local", relation, open_place(url).engine)
+
+
+def archived_totals(rows: pa.RecordBatchReader, day: date) -> Totals:
+    """The totals of a day's records, as its archive holds them."""
+    with in_memory() as connection:
+        connection.register(ARCHIVED_RELATION.origin, rows)
+        (totals,) = totals_in(connection, ARCHIVED_RELATION.without_dimensions(), [day])
+    return totals

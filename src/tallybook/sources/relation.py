@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -83,7 +83,14 @@ class Relation:
 
     def cut_down(self, dimensions: Sequence[str]) -> Relation:
         """The relation with only those fields and columns that a reading by the dimensions needs."""
-        wanted = {*MEASURE_FIELDS, *(DIMENSION_FIELDS[name] for name in (*dimensions, *HISTOGRAM_DIMENSIONS))}
+        return self._with_fields(DIMENSION_FIELDS[name] for name in (*dimensions, *HISTOGRAM_DIMENSIONS))
+
+    def without_dimensions(self) -> Relation:
+        """The relation with only those fields and columns that totals need."""
+        return self._with_fields(())
+
+    def _with_fields(self, names: Iterable[str]) -> Relation:
+        wanted = {*MEASURE_FIELDS, *names}
         fields = tuple((name, sql) for name, sql in self.fields if name in wanted)
         read = {self.time_column, *(column for _, sql in fields for column in columns_of(sql, self.written_in))}
         return replace(self, fields=fields, columns=tuple(each for each in self.columns if each[0] in read))

@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from tallybook.content import DayContent, build_content
 from tallybook.days import day_of
+from tallybook.measures import Totals
 from tallybook.records import EARLIEST
 from tallybook.source import Slicing
 from tallybook.sources.engines.engine import Engine
@@ -52,6 +53,9 @@ class TableSource:
             slices, buckets = groupings.slices.day(index), groupings.buckets.day(index)
             unknown = ("failed",) if day in untold else self.relation.unknown
             yield build_content(day, slicing.dimensions, slices, buckets, slicing.max_slices_per_day, unknown)
+
+    def totals(self, days: Sequence[date]) -> list[Totals]:
+        return self.engine.totals(self.relation.without_dimensions(), days)
 
     def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None

@@ -35,6 +35,7 @@ ROLES: dict[tuple[str, str], Role | None] = {
     ("GET", "/v1/stats"): Role.READ,
     ("GET", "/v1/daily-stats"): Role.READ,
     ("GET", "/v1/closings"): Role.READ,
+    ("GET", "/v1/adjustments"): Role.READ,
     ("GET", "/v1/status"): Role.READ,
     ("GET", "/metrics"): Role.READ,
     ("GET", "/openapi.json"): Role.READ,

@@ -49,11 +49,22 @@ def get_stats(
     by: FromQuery[str | None] = None,
     source: FromQuery[str | None] = None,
     basis: FromQuery[str] = "adjusted",
+    as_of: FromQuery[str | None] = None,
     live: FromQuery[str] = "false",
 ) -> Answer:
-    """Statistics of a period, or of the days from `from` to `to`, from closed days; `live` adds today."""
+    """Statistics of a period, or of the days from `from` to `to`, from closed days; `live` adds today.
+
+    Adjustments are in them, but on the basis `original`; `as_of` goes back to what the book knew at that instant.
+    """
     return keeper.stats(
-        period=period, first=from_day, last=to_day, by=by, source=source, basis=basis, live=_flag("live", live)
+        period=period,
+        first=from_day,
+        last=to_day,
+        by=by,
+        source=source,
+        basis=basis,
+        as_of=as_of,
+        live=_flag("live", live),
     )
 
 
@@ -73,6 +84,17 @@ def get_daily_stats(keeper: NamedDependency[Bookkeeper], from_day: FromDay = Non
 def get_closings(keeper: NamedDependency[Bookkeeper], source: FromQuery[str | None] = None) -> Answer:
     """Every closing, in order of sequence."""
     return keeper.closings(source)
+
+
+@get("/v1/adjustments", sync_to_thread=True)
+def get_adjustments(
+    keeper: NamedDependency[Bookkeeper],
+    from_day: FromDay = None,
+    to_day: ToDay = None,
+    source: FromQuery[str | None] = None,
+) -> Answer:
+    """The adjustments to the days of a range, or to any, in order of sequence."""
+    return keeper.adjustments(from_day, to_day, source)
 
 
 @get("/v1/status", sync_to_thread=True)
@@ -128,9 +150,10 @@ async def get_openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 QUERY_PARAMETERS = {
-    "/v1/stats": ("period", "from", "to", "by", "source", "basis", "live"),
+    "/v1/stats": ("period", "from", "to", "by", "source", "basis", "as_of", "live"),
     "/v1/daily-stats": ("from", "to"),
     "/v1/closings": ("source",),
+    "/v1/adjustments": ("from", "to", "source"),
     "/v1/status": (),
 }
 
@@ -156,6 +179,7 @@ HANDLERS = (
     get_stats,
     get_daily_stats,
     get_closings,
+    get_adjustments,
     get_status,
     post_close,
     post_backfill,

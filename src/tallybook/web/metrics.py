@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from datetime import date
 
 from litestar import Response, get
@@ -20,9 +20,11 @@ MAX_REASON = 200
 class _Standings:
     """The metrics of one scrape; sources are not asked anything for it."""
 
-    def __init__(self, closings: int, standings: list[Standing]) -> None:
-        self._closings = closings
-        self._standings = standings
+    def __init__(self, keeper: Bookkeeper) -> None:
+        self._closings = keeper.book.count_closings()
+        self._entries = keeper.book.last_seq()
+        self._standings = keeper.standings()
+        self._anchors = keeper.anchor_states()
 
     def collect(self) -> Iterator[Metric]:
         closings = CounterMetricFamily("tallybook_closings", "Closings in the book.")
@@ -43,7 +45,24 @@ class _Standings:
             "Records that came after their day was closed, less those that went.",
             lambda each: _sum(each.drift),
         )
+        yield self._gauge(
+            "source_gone_days", "Closed days of which the source has lost records.", lambda each: _count(each.gone)
+        )
+        yield self._gauge("adjustments", "Adjustments to closed days.", lambda each: each.adjustments)
         yield self._failures()
+        yield from self._chain()
+
+    def _chain(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("tallybook_chain_entries", "Entries of the chain.", value=self._entries)
+        through = GaugeMetricFamily(
+            "tallybook_anchored_through_seq", "The latest entry whose head has left the book.", labels=["to"]
+        )
+        failing = GaugeMetricFamily("tallybook_anchor_failing", "Whether heads do not arrive.", labels=["to"])
+        for state in self._anchors:
+            through.add_metric([state.to], state.through_seq)
+            failing.add_metric([state.to], int(state.failing is not None))
+        yield through
+        yield failing
 
     def _gauge(self, name: str, what: str, value: Callable[[Standing], float | None]) -> Metric:
         family = GaugeMetricFamily(f"tallybook_{name}", what, labels=["source"])
@@ -62,8 +81,8 @@ class _Standings:
         return family
 
 
-def _count(drift: Mapping[date, int] | None) -> float | None:
-    return None if drift is None else len(drift)
+def _count(days: Sized | None) -> float | None:
+    return None if days is None else len(days)
 
 
 def _sum(drift: Mapping[date, int] | None) -> float | None:
@@ -78,6 +97,6 @@ def _end_of(day: date | None) -> float | None:
 def get_metrics(keeper: NamedDependency[Bookkeeper]) -> Response[bytes]:
     """How the books stand, for Prometheus."""
     registry = CollectorRegistry()
-    registry.register(_Standings(keeper.book.last_seq(), keeper.standings()))
+    registry.register(_Standings(keeper))
     text = generate_latest(registry) + generate_latest(keeper.intake.meter.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -19,7 +19,7 @@ from litestar.openapi.spec import (
 from tallybook.measures import DIMENSION_NAMES
 from tallybook.periods import EVERYTHING, NAMED_PERIODS
 from tallybook.records import COUNT_FIELDS, DURATION_FIELDS, RECORD_FIELDS, LogRecord
-from tallybook.stats import BASES
+from tallybook.vintage import BASES
 
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 """What `live` may say."""
@@ -165,6 +165,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "by": {"enum": list(DIMENSION_NAMES)},
     "source": {"type": "string"},
     "basis": {"enum": list(BASES)},
+    "as_of": {"anyOf": [{"type": "string", "format": "date-time"}, _DAY]},
     "live": {"enum": list(FLAGS)},
 }
 """More exactly than the handlers' types say."""

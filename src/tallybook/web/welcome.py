@@ -37,11 +37,18 @@ def get_welcome(request: Request[Any, Any, Any], keeper: NamedDependency[Bookkee
 
 
 def _standing(source: dict[str, Any]) -> str:
-    closed = source["closed_through"]
-    missing = len(source["missing"])
-    return (
-        f"{source['source']}: {source['records_in_logs']:,} records in the logs since {source['first_day']}, "
-        f"{f'closed through {closed}' if closed else 'no day closed yet'}"
-        f"{f', {missing} days missing' if missing else ''}"
-        f"{' (synthetic demo traffic)' if source['synthetic'] else ''}"
+    records, closed = source["records_in_logs"], source["closed_through"]
+    told = (
+        f"since {source['first_day']}" if records is None else f"{records:,} records since {source['first_day']}",
+        f"closed through {closed}" if closed else "no day closed yet",
+        _days(source["missing"], "missing"),
+        _days(source["drift"], "drifted since closing"),
+        _days(source["source_gone"], "gone from the source"),
+        f"{source['adjustments']} adjustments" if source["adjustments"] else "",
+        "synthetic demo traffic" if source["synthetic"] else "",
     )
+    return f"{source['source']}: {', '.join(filter(None, told))}"
+
+
+def _days(days: list[Any] | None, what: str) -> str:
+    return f"{len(days)} {'day' if len(days) == 1 else 'days'} {what}" if days else ""

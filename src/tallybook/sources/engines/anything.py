@@ -12,11 +12,19 @@ import ibis
 import ibis.backends.sql.dialects  # with it sqlglot knows `mssql`, `impala`, `polars` … by these names
 import pyarrow as pa
 
-from tallybook import aggregate
 from tallybook.errors import SourceDown, SourceFault, first_line
+from tallybook.measures import Totals
 from tallybook.sources.engines.engine import COLUMNAR_DAYS, ReadsAnyWindow
-from tallybook.sources.groupings import BUCKET_COLUMNS, BucketTable, Groupings, SliceTable, slice_columns
-from tallybook.sources.relation import Relation, window_of
+from tallybook.sources.engines.statements import groupings_of, totals_of
+from tallybook.sources.groupings import (
+    BUCKET_COLUMNS,
+    BucketTable,
+    Groupings,
+    SliceTable,
+    slice_columns,
+    totals_by_day,
+)
+from tallybook.sources.relation import Relation
 
 
 @dataclass(frozen=True)
@@ -29,17 +37,17 @@ class AnyIbis(ReadsAnyWindow):
     days_per_read: int = COLUMNAR_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        by_bucket, by_slice = aggregate.compile_for(
-            relation.shape,
-            relation.select(self.dialect, window_of(days)),
-            dimensions,
-            relation.midnights(self.dialect, days),
-            self.dialect,
-        )
+        by_bucket, by_slice = groupings_of(relation, dimensions, days, self.dialect)
         with self._session() as backend:
             buckets = backend.sql(by_bucket, schema=_schema(BUCKET_COLUMNS)).to_pyarrow()
             slices = backend.sql(by_slice, schema=_schema(slice_columns(dimensions))).to_pyarrow()
         return Groupings(BucketTable(buckets), SliceTable(slices, dimensions))
+
+    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+        by_day = totals_of(relation, days, self.dialect)
+        with self._session() as backend:
+            rows = backend.sql(by_day, schema=_schema(slice_columns(()))).to_pyarrow()
+        return totals_by_day(zip(*(column.to_pylist() for column in rows.columns), strict=True), len(days))
 
     def describe(self, origin: str) -> dict[str, str]:
         with self._session() as backend:

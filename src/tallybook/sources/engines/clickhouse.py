@@ -16,7 +16,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.util import Timeout
 
-from tallybook import aggregate
+from tallybook.measures import Totals
 from tallybook.sources.engines.engine import (
     COLUMNAR_DAYS,
     CONNECT_TIMEOUT_S,
@@ -25,8 +25,9 @@ from tallybook.sources.engines.engine import (
     engine_errors,
     first_known,
 )
-from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
-from tallybook.sources.relation import Relation, Window, window_of
+from tallybook.sources.engines.statements import groupings_of, totals_of
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_day
+from tallybook.sources.relation import Relation, Window
 
 _KINDS = {
     **dict.fromkeys(("INT", "UINT"), "int"),
@@ -55,16 +56,13 @@ class ClickHouse:
     days_per_read: int = COLUMNAR_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        by_bucket, by_slice = aggregate.compile_for(
-            relation.shape,
-            relation.select(self.dialect, window_of(days)),
-            dimensions,
-            relation.midnights(self.dialect, days),
-            self.dialect,
-        )
+        by_bucket, by_slice = groupings_of(relation, dimensions, days, self.dialect)
         with self._session() as client:
             buckets, slices = (_as_arrow(client, statement) for statement in (by_bucket, by_slice))
         return Groupings(BucketTable(buckets), SliceTable(slices, dimensions))
+
+    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+        return totals_by_day(self.rows(totals_of(relation, days, self.dialect)), len(days))
 
     def describe(self, origin: str) -> dict[str, str]:
         rows = self.rows(f"DESCRIBE TABLE (SELECT * FROM {origin} AS t)")

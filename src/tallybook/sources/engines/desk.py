@@ -11,7 +11,8 @@ from typing import Any
 
 import duckdb
 
-from tallybook.sources.engines.duck import group_in, in_memory
+from tallybook.measures import Totals
+from tallybook.sources.engines.duck import group_in, in_memory, totals_in
 from tallybook.sources.groupings import Groupings
 from tallybook.sources.relation import Relation, window_of
 
@@ -52,14 +53,20 @@ class Desk:
 
     def groupings(self, dimensions: tuple[str, ...]) -> Groupings:
         """Both groupings of all that was laid down."""
-        records = Relation(
+        return group_in(self.connection, self._laid_down(), dimensions, self.days)
+
+    def totals(self) -> list[Totals]:
+        """The totals of all that was laid down."""
+        return totals_in(self.connection, self._laid_down(), self.days)
+
+    def _laid_down(self) -> Relation:
+        return Relation(
             origin=TABLE,
             time_column="created_at",
             time="zoned" if self.relation.time == "text" else self.relation.time,
             fields=tuple((name, f'"{name}"') for name, _ in self.relation.fields),
             checked=self.relation.checked,
         )
-        return group_in(self.connection, records, dimensions, self.days)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 
-from tallybook import aggregate
 from tallybook.errors import SourceDown, SourceFault
+from tallybook.measures import Totals
 from tallybook.offline import OFFLINE
 from tallybook.sources.engines.engine import (
     COLUMNAR_DAYS,
@@ -24,8 +24,9 @@ from tallybook.sources.engines.engine import (
     first_known,
     too_long,
 )
-from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
-from tallybook.sources.relation import Relation, Window, window_of
+from tallybook.sources.engines.statements import groupings_of, totals_of
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_day
+from tallybook.sources.relation import Relation
 
 KINDS = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"), "int"),
@@ -54,6 +55,10 @@ class DuckDB(ReadsAnyWindow):
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         with self._session() as connection:
             return group_in(connection, relation, dimensions, days)
+
+    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+        with self._session() as connection:
+            return totals_in(connection, relation, days)
 
     def describe(self, origin: str) -> dict[str, str]:
         rows = self.rows(f"DESCRIBE SELECT * FROM {origin}")
@@ -136,9 +141,12 @@ def group_in(
     connection: duckdb.DuckDBPyConnection, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]
 ) -> Groupings:
     """Runs both statements of the aggregate on the connection."""
-    window: Window = window_of(days)
-    by_bucket, by_slice = aggregate.compile_for(
-        relation.shape, relation.select("duckdb", window), dimensions, relation.midnights("duckdb", days), "duckdb"
-    )
+    by_bucket, by_slice = groupings_of(relation, dimensions, days, "duckdb")
     buckets = BucketTable(connection.sql(by_bucket).to_arrow_table())
     return Groupings(buckets, SliceTable(connection.sql(by_slice).to_arrow_table(), dimensions))
+
+
+def totals_in(connection: duckdb.DuckDBPyConnection, relation: Relation, days: Sequence[date]) -> list[Totals]:
+    """The measures of each of the days, as the connection's transaction sees them."""
+    rows = connection.execute(totals_of(relation, days, "duckdb")).fetchall()
+    return totals_by_day(rows, len(days))

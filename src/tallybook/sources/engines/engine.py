@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from tallybook.errors import SourceDown, SourceFault, first_line, raise_interrupted
+from tallybook.measures import Totals
 from tallybook.sources.groupings import Groupings
 from tallybook.sources.relation import Relation, Window
 
@@ -47,6 +48,9 @@ class Engine(Protocol):
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
         """The records of consecutive days by bucket and by slice, from one snapshot where the engine has any."""
+
+    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+        """The measures of each of the consecutive days, from one statement that reads no more than they need."""
 
     def describe(self, origin: str) -> dict[str, str]:
         """The columns of what may stand after FROM, with their kinds.

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 from MySQLdb.cursors import DictCursor
 
+from tallybook.measures import Totals
 from tallybook.sources.engines.desk import Desk, desk
 from tallybook.sources.engines.engine import (
     CONNECT_TIMEOUT_S,
@@ -62,6 +63,16 @@ class MySQL:
     days_per_read: int = ROW_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
+        with self._handed_over(relation, days) as laid:
+            return laid.groupings(dimensions)
+
+    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+        with self._handed_over(relation, days) as laid:
+            return laid.totals()
+
+    @contextmanager
+    def _handed_over(self, relation: Relation, days: Sequence[date]) -> Iterator[Desk]:
+        """A desk on which the days' records lie."""
         selected = relation.select_columns(self.dialect, window_of(days))
         lines = ", ".join(_as_csv(name, kind, self.dialect) for name, kind in relation.columns)
         with desk(relation, days) as laid:
@@ -69,7 +80,7 @@ class MySQL:
                 session.query(f"SELECT CONCAT_WS(',', {lines}) FROM ({selected}) AS selected")
                 _hand_over(session.use_result(), laid)
             with engine_errors(self.title, *_ERRORS):
-                return laid.groupings(dimensions)
+                yield laid
 
     def describe(self, origin: str) -> dict[str, str]:
         with self._session() as session, session.cursor() as cursor:

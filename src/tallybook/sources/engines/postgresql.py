@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg
 
-from tallybook import aggregate
 from tallybook.errors import SourceFault
+from tallybook.measures import Totals
 from tallybook.sources.engines.engine import (
     CONNECT_TIMEOUT_S,
     ROW_DAYS,
@@ -20,8 +20,9 @@ from tallybook.sources.engines.engine import (
     connecting,
     engine_errors,
 )
-from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
-from tallybook.sources.relation import Relation, Window, window_of
+from tallybook.sources.engines.statements import groupings_of, totals_of
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_day
+from tallybook.sources.relation import Relation, Window
 
 FETCH_ROWS = 10_000
 SETTINGS = {
@@ -59,18 +60,16 @@ class PostgreSQL:
     days_per_read: int = ROW_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        by_bucket, by_slice = aggregate.compile_for(
-            relation.shape,
-            relation.select(self.dialect, window_of(days)),
-            dimensions,
-            relation.midnights(self.dialect, days),
-            self.dialect,
-        )
+        by_bucket, by_slice = groupings_of(relation, dimensions, days, self.dialect)
         with _naming(relation), self._session() as connection, connection.cursor() as cursor:
             version = connection.info.server_version
             buckets = BucketTable.of(cursor.stream(for_server(by_bucket, version).encode(), size=FETCH_ROWS))
             slices = SliceTable.of(cursor.stream(for_server(by_slice, version).encode(), size=FETCH_ROWS), dimensions)
         return Groupings(buckets, slices)
+
+    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+        with _naming(relation), self._session() as connection:
+            return totals_in(connection, relation, days)
 
     def describe(self, origin: str) -> dict[str, str]:
         """Binary, as in `rows`: of the ways to send a statement, that one takes a single one and prepares none."""
@@ -114,6 +113,12 @@ class PostgreSQL:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             _set(connection, {**SETTINGS, "statement_timeout": f"{self.timeout_s}s"})
             yield connection
+
+
+def totals_in(connection: psycopg.Connection[Any], relation: Relation, days: Sequence[date]) -> list[Totals]:
+    """The measures of each of the days, as the connection's transaction sees them."""
+    by_day = for_server(totals_of(relation, days, "postgres"), connection.info.server_version)
+    return totals_by_day(connection.execute(by_day.encode(), binary=True).fetchall(), len(days))
 
 
 _NO_INSTANT = re.compile(

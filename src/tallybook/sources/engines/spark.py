@@ -12,10 +12,11 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from tallybook import aggregate
+from tallybook.measures import Totals
 from tallybook.sources.engines.engine import COLUMNAR_DAYS, ReadsAnyWindow, connecting, engine_errors, first_known
-from tallybook.sources.groupings import BucketTable, Groupings, SliceTable
-from tallybook.sources.relation import Relation, window_of
+from tallybook.sources.engines.statements import groupings_of, totals_of
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_day
+from tallybook.sources.relation import Relation
 
 _KINDS = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INT", "BIGINT"), "int"),
@@ -50,17 +51,14 @@ class Spark(ReadsAnyWindow):
     days_per_read: int = COLUMNAR_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        by_bucket, by_slice = aggregate.compile_for(
-            relation.shape,
-            relation.select(self.dialect, window_of(days)),
-            dimensions,
-            relation.midnights(self.dialect, days),
-            self.dialect,
-        )
+        by_bucket, by_slice = groupings_of(relation, dimensions, days, self.dialect)
         session = self._session()
         with engine_errors("Spark", *_ERRORS):
             buckets, slices = (session.sql(statement).toArrow() for statement in (by_bucket, by_slice))
         return Groupings(BucketTable(buckets), SliceTable(slices, dimensions))
+
+    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+        return totals_by_day(self.rows(totals_of(relation, days, self.dialect)), len(days))
 
     def describe(self, origin: str) -> dict[str, str]:
         session = self._session()

@@ -26,6 +26,7 @@ import duckdb
 
 from tallybook.days import ONE_DAY
 from tallybook.errors import SourceFault
+from tallybook.measures import Totals
 from tallybook.sources.engines.desk import Desk, desk
 from tallybook.sources.engines.engine import ROW_DAYS, check_file, connecting, engine_errors
 from tallybook.sources.groupings import Groupings
@@ -51,12 +52,22 @@ class SQLite:
     days_per_read: int = ROW_DAYS
 
     def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
+        with self._handed_over(relation, days) as laid:
+            return laid.groupings(dimensions)
+
+    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+        with self._handed_over(relation, days) as laid:
+            return laid.totals()
+
+    @contextmanager
+    def _handed_over(self, relation: Relation, days: Sequence[date]) -> Iterator[Desk]:
+        """A desk on which the days' records lie."""
         window = window_of(days)
         split = not self.scans_all(relation, window)
         with desk(relation, days) as laid, _sqlite_errors():
             with self._same_snapshot(READERS if split else 1) as sources:
                 _hand_over(sources, laid, _selects(relation, window, len(sources)))
-            return laid.groupings(dimensions)
+            yield laid
 
     def describe(self, origin: str) -> dict[str, str]:
         with self._look() as look:

@@ -1,0 +1,150 @@
+"""Delivering heads: what the file in the home has and a destination has not, to each destination for itself."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tallybook.anchoring.anchor import Anchor, Parcel
+from tallybook.anchoring.cursors import Cursor, CursorFile
+from tallybook.anchoring.destination import Destination
+from tallybook.anchoring.log import ANCHOR_FILE, AnchorLog, open_private
+from tallybook.anchoring.settings import AnchorSettings
+from tallybook.errors import TallybookError
+
+log = logging.getLogger(__name__)
+
+CURSORS_FILE = "anchors.json"
+LOCK_FILE = "anchors.lock"
+MAX_ANCHORS = 1000
+"""So many heads at most are delivered at once."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """So many heads went to a destination, up to that of `through_seq`."""
+
+    to: str
+    anchors: int
+    through_seq: int
+
+
+@dataclass(frozen=True)
+class DeliveryState:
+    """How far heads have come; `waiting` is None where the file cannot be read, `failing` says why none arrives."""
+
+    to: str
+    through_seq: int
+    waiting: int | None
+    failing: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Deliveries:
+    """Delivers the heads in the file of a home to the destinations that are set.
+
+    Level-triggered: each call compares the file with how far each destination is. So one that was down gets what it has
+    missed, in order; one that is new gets every head; one that is no longer set is forgotten. Thread-safe, and of all
+    threads and processes of a home one at a time delivers.
+    """
+
+    def __init__(self, home: Path, settings: AnchorSettings, book_id: str) -> None:
+        self._log = AnchorLog(home / ANCHOR_FILE)
+        self._cursors = CursorFile(home / CURSORS_FILE, book_id)
+        self._lock_path = home / LOCK_FILE
+        self._settings = settings
+        self._destinations = settings.destinations()
+        self._book_id = book_id
+
+    def deliver(self, now: datetime) -> list[Delivered]:
+        """Tries each destination that lacks heads and is due; does nothing while another thread or process does so.
+
+        What fails is logged, told by `states` and tried again later; no `TallybookError` is raised. May take minutes
+        where destinations do not answer.
+        """
+        if not self._destinations:
+            self._cursors.forget()
+            return []
+        with _alone(self._lock_path) as is_alone:
+            return list(self._deliver(now)) if is_alone else []
+
+    def states(self) -> list[DeliveryState]:
+        """How far the file is, then each destination; raises no `TallybookError`."""
+        cursors = self._cursors.of(self._destinations)
+        last, waiting, unreadable = None, {}, None
+        try:
+            last = self._log.last()
+            waiting = {to: len(self._log.after(cursor.through)) for to, cursor in cursors.items()}
+        except TallybookError as error:
+            unreadable = error.message
+        return [
+            DeliveryState("file", _seq(last), None if unreadable else 0, unreadable),
+            *(
+                DeliveryState(to, _seq(cursor.through), waiting.get(to), cursor.failing)
+                for to, cursor in cursors.items()
+            ),
+        ]
+
+    def _deliver(self, now: datetime) -> Iterator[Delivered]:
+        cursors = self._cursors.of(self._destinations)
+        self._cursors.keep(cursors)
+        for destination in self._destinations:
+            to, anchors = destination.to, 0
+            for cursor, taken in self._steps(destination, cursors[to], now):
+                cursors[to] = cursor
+                self._cursors.keep(cursors)
+                anchors += taken
+            if anchors:
+                yield Delivered(to, anchors, _seq(cursors[to].through))
+
+    def _steps(self, destination: Destination, cursor: Cursor, now: datetime) -> Iterator[tuple[Cursor, int]]:
+        """Its cursor after each parcel, with how many heads it took; after a failure, the last."""
+        if not cursor.is_due(now):
+            return
+        try:
+            for anchors in _parcelled(self._log.after(cursor.through)):
+                destination.deliver(Parcel(self._book_id, anchors), now)
+                cursor = cursor.moved(anchors[-1])
+                yield cursor, len(anchors)
+        except TallybookError as error:
+            reason = self._settings.scrub(error.message)
+            log.warning(
+                "heads not delivered",
+                extra={"to": destination.to, "through_seq": _seq(cursor.through), "error": reason},
+            )
+            yield cursor.failed(reason, now), 0
+
+
+def _parcelled(anchors: Sequence[Anchor]) -> Iterator[tuple[Anchor, ...]]:
+    for start in range(0, len(anchors), MAX_ANCHORS):
+        yield tuple(anchors[start : start + MAX_ANCHORS])
+
+
+def _seq(anchor: Anchor | None) -> int:
+    return anchor.seq if anchor else 0
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Whether no other thread or process is in here, which then holds until the end."""
+    try:
+        file = open_private(path)
+    except OSError as error:
+        log.warning("heads not delivered", extra={"error": str(error)})
+        yield False
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

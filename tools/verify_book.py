@@ -1,0 +1,459 @@
+#!/usr/bin/env python3
+"""A second verifier of tallybook's books on SQLite: one file of plain Python that shares no line with tallybook.
+
+    python3 tools/verify_book.py book.sqlite [--anchor anchors.log] [--json]
+
+docs/verify.md publishes the format, and this is its reference: canonical bytes, digests and links, then the checks,
+numbered as on the page. The book is only read. Exits with 0 for an intact book, 1 for a fault, 2 for wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import re
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+MEASURES = (
+    *("requests", "success", "failed", "status_count"),
+    *("tokens_in", "tokens_in_count", "tokens_out", "tokens_out_count"),
+    *("tokens_cached", "tokens_cached_count", "tokens_reasoning", "tokens_reasoning_count"),
+    *("latency_sum_ms", "latency_count", "ttft_sum_ms", "ttft_count", "cost_nanousd", "priced_requests"),
+)
+NOTHING = [0] * len(MEASURES)
+DIMENSIONS = ("model", "provider", "team", "api_key", "user", "operation", "error_type")
+HISTOGRAM_DIMENSIONS = ("provider", "model")
+FINGERPRINT = ("requests", "tokens_in", "tokens_out", "latency_sum_ms", "cost_nanousd")
+DAY_TABLES = ("daily_stats", "daily_slices", "daily_histograms")
+NUMBERS = ("id", "seq", "records", "payload_version", "position", *MEASURES)
+_ENTRY = ("seq", "source", "day", "payload_version", "digest", "prev_chain")
+_CLOSING = (*_ENTRY, "state", "records", "fingerprint", "closed_at")
+_ADJUSTMENT = (*_ENTRY, "recorded_at", "reason", "fingerprint_before", "fingerprint_after")
+LINKED = {
+    ("closings", 1): _CLOSING,
+    ("closings", 2): (*_CLOSING, "unknown", "prices", "schema_version"),
+    ("adjustments", 2): (*_ADJUSTMENT, "prices", "schema_version"),
+}
+"""The columns that a link covers, by table and payload_version. There are no other entries."""
+
+VERDICTS = ("unreadable", "missing", "altered", "forked", "truncated")
+MAX_SAFE = 2**53 - 1
+
+Row = dict[str, Any]
+"""A row of the book by column, and under `table` where it lies."""
+
+
+@dataclass
+class Fault(Exception):
+    """What is not as it was written, and where, as far as it can be told."""
+
+    verdict: str
+    table: str
+    field: str | None
+    fault: str
+    seq: Any = None
+    source: Any = None
+    day: Any = None
+
+
+# Canonical bytes, digests and links
+
+
+def as_text(value: Any) -> str:
+    """The value as canonical JSON with whole numbers as they are: so compound values are stored."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def safe(value: Any) -> Any:
+    """The value with every whole number outside ±(2^53 - 1) as a decimal string: so everything is hashed."""
+    if isinstance(value, int):
+        return value if abs(value) <= MAX_SAFE else str(value)
+    if isinstance(value, dict):
+        return {key: safe(item) for key, item in value.items()}
+    return [safe(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def canonical_bytes(value: Any) -> bytes:
+    return as_text(safe(value)).encode()
+
+
+def digest_of(figures: Row, kind: str, **more: Any) -> str:
+    """The digest of a `day` or of a `change`; a day has `top_models`, and `unknown` where there is any."""
+    named = {"format": f"tallybook-{kind}/1", "measures": MEASURES, "histogram_dimensions": HISTOGRAM_DIMENSIONS}
+    return sha256(canonical_bytes({**figures, **named, **more})).hexdigest()
+
+
+def link_of(entry: Row) -> str:
+    """What the entry's `chain` must be."""
+    table, version = entry["table"], entry["payload_version"]
+    kind = {"kind": table.removesuffix("s")} if version > 1 else {}
+    covered = {name: entry[name] for name in LINKED[table, version]}
+    return sha256(canonical_bytes({"format": f"tallybook-chain/{version}", **kind, **covered})).hexdigest()
+
+
+def genesis(identity: Row, version: int) -> str:
+    """What the first entry, of that payload_version, must have as `prev_chain`."""
+    bound = {name: identity[name] for name in ("book_id", "created_at")[:version]}
+    return sha256(canonical_bytes({"format": f"tallybook-book/{version}", **bound})).hexdigest()
+
+
+def fingerprint_of(totals: Sequence[int]) -> str:
+    return as_text({name: totals[MEASURES.index(name)] for name in FINGERPRINT})
+
+
+def sum_of(rows: Iterable[Sequence[int]]) -> list[int]:
+    return [sum(column) for column in zip(NOTHING, *rows, strict=True)]
+
+
+def merged(histograms: Iterable[Sequence[Any]]) -> list[tuple[int, int]]:
+    """The sum of the histograms in order of bucket, empty buckets left out."""
+    counts: dict[int, int] = {}
+    for bucket, count in (pair for *_, pairs in histograms for pair in pairs):
+        counts[bucket] = counts.get(bucket, 0) + count
+    return sorted((bucket, count) for bucket, count in counts.items() if count)
+
+
+# Reading rows
+
+
+def open_book(file: Path) -> sqlite3.Connection:
+    """One reading transaction. Without a -wal nobody writes, and `immutable` then leaves no file beside the book."""
+    still = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+    book = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro{still}", uri=True, isolation_level=None, timeout=30)
+    book.text_factory = lambda text: text.decode(errors="surrogateescape")
+    book.execute("BEGIN")
+    return book
+
+
+def rows(book: sqlite3.Connection, table: str, where: str = "true", *given: Any) -> list[Row]:
+    try:
+        found = book.execute(f"SELECT * FROM {table} WHERE {where}", given)  # noqa: S608 - our names
+    except sqlite3.OperationalError as error:
+        if str(error).startswith("no such table"):
+            raise Fault("missing", table, None, "there is no such table") from None
+        raise
+    names = [column[0] for column in found.description]
+    return [{"table": table, **dict(zip(names, row, strict=True))} for row in found]
+
+
+def is_number(value: Any) -> bool:
+    return type(value) is int
+
+
+def is_text(value: Any) -> bool:
+    """Whether it was UTF-8: what was not has become surrogates."""
+    return type(value) is str and not re.search("[\ud800-\udfff]", value)
+
+
+def unfit(row: Row, name: str) -> Fault:
+    return Fault("unreadable", row["table"], name, f"{name} does not hold what it must")
+
+
+def check_types(row: Row) -> None:
+    """A book holds whole numbers, texts and NULL, and whole numbers where they belong."""
+    for name, value in row.items():
+        if not (is_number(value) or (name not in NUMBERS and (value is None or is_text(value)))):
+            raise unfit(row, name)
+
+
+ITEMS = {
+    "dimensions": "a",
+    "unknown": "a",
+    "top_models": "{a:[a-],a:0,a:0}",
+    "histogram": r"\[0,0\]",
+    "slices": r"\[[a0,-]*\]",
+    "histograms": r"\[[a-],[a-],\[(,?\[0,0\])*\]\]",
+}
+"""What the items of a compound column look like, with `a` for each text, `0` for each whole number, `-` for null."""
+
+
+def compound(row: Row, name: str) -> Any:
+    """The array in a compound column, which must stand there in canonical form."""
+    try:
+        value = json.loads(row[name])
+    except (TypeError, ValueError):
+        raise unfit(row, name) from None
+    shape = re.sub("-?[0-9]+", "0", re.sub(r'"(\\.|[^"\\])*"', "a", row[name])).replace("null", "-")
+    if not re.fullmatch(rf"\[(,?{ITEMS[name]})*\]", shape) or as_text(value) != row[name]:
+        raise unfit(row, name)
+    return value
+
+
+def rows_of_day(book: sqlite3.Connection, table: str, closing: Row) -> list[Row]:
+    """The day's rows of the table, in order of position: 0, 1, 2 and so on."""
+    found = rows(book, table, "source = ? AND date = ?", closing["source"], closing["day"])
+    for row in found:
+        check_types(row)
+    found.sort(key=lambda row: int(row.get("position", 0)))
+    if table == "daily_stats" and len(found) != 1:
+        raise Fault("altered" if found else "missing", table, None, f"the day has {len(found)} rows, not one")
+    if any(row.get("position", place) != place for place, row in enumerate(found)):
+        raise Fault("missing", table, "position", "position is not 0, 1, 2 and so on")
+    return found
+
+
+def key_of(row: Row, dimensions: Sequence[str]) -> list[str | None]:
+    """The row's values of the dimensions; it must have none of any other."""
+    for name in DIMENSIONS:
+        if is_number(row.get(name)) or (row.get(name) is not None and name not in dimensions):
+            raise unfit(row, name)
+    return [row[name] for name in dimensions]
+
+
+def measures_of(row: Row) -> list[int]:
+    return [row[name] for name in MEASURES]
+
+
+def read_day(book: sqlite3.Connection, closing: Row) -> tuple[Row | None, Row]:
+    """The day's row of `daily_stats`, and what all its rows say; a zero day has none."""
+    if closing["state"] != "closed":
+        nothing: Row = {name: [] for name in ("dimensions", "slices", "histograms", "top_models")}
+        return None, {"day": closing["day"], "totals": NOTHING, **nothing}
+    (stat,), slices, histograms = (rows_of_day(book, table, closing) for table in DAY_TABLES)
+    dimensions = compound(stat, "dimensions")
+    if not set(dimensions) <= set(DIMENSIONS):
+        raise unfit(stat, "dimensions")
+    return stat, {
+        "day": closing["day"],
+        "dimensions": dimensions,
+        "totals": measures_of(stat),
+        "slices": [[*key_of(row, dimensions), *measures_of(row)] for row in slices],
+        "histograms": [[*key_of(row, HISTOGRAM_DIMENSIONS), compound(row, "histogram")] for row in histograms],
+        "top_models": compound(stat, "top_models"),
+    }
+
+
+def read_change(entry: Row) -> Row:
+    """What the adjustment adds to its day. Slices are stored as they are hashed, large numbers as decimal strings."""
+    lists = {name: compound(entry, name) for name in ("dimensions", "slices", "histograms")}
+    return {"day": entry["day"], "totals": measures_of(entry), **lists}
+
+
+def sums_of(entry: Row, figures: Row) -> list[int]:
+    """What the slices add up to."""
+    try:
+        return sum_of([int(cell) for cell in part[len(figures["dimensions"]) :]] for part in figures["slices"])
+    except (TypeError, ValueError):
+        raise unfit(entry, "slices") from None
+
+
+# Checks
+
+Checks = Iterator[tuple[str, str, bool, str]]
+"""Table, field, whether it is what it must be, and what that is."""
+
+
+class Walk:
+    """One pass along the chain. `known` is what the book says of days: dimensions, and totals as adjusted so far."""
+
+    def __init__(self, book: sqlite3.Connection) -> None:
+        self.book, self.identity = book, rows(book, "book")
+        entries = rows(book, "closings") + rows(book, "adjustments")
+        self.entries = sorted(entries, key=lambda row: (not is_number(row["seq"]), str(row["seq"]).zfill(20)))
+        self.known: dict[tuple[str, str], tuple[Sequence[str], Sequence[int]]] = {}
+
+    def faults(self) -> Iterator[Fault]:
+        """Checks 1 to 5."""
+        if [row["id"] for row in self.identity] != [1]:
+            yield Fault("unreadable", "book", "id", "there is not one row, with the id 1")
+        beside = zip([None, *self.entries], self.entries, [*self.entries[1:], None], strict=False)
+        for before, entry, after in beside:
+            for fault in self.entry_faults(entry, before, after):
+                fault.seq, fault.source, fault.day = entry["seq"], entry["source"], entry["day"]
+                yield fault
+        for table in DAY_TABLES:
+            owner = f"c.source = {table}.source AND c.day = {table}.date AND c.state = 'closed'"
+            for row in rows(self.book, table, f"NOT EXISTS (SELECT 1 FROM closings AS c WHERE {owner})"):  # noqa: S608
+                yield Fault("altered", table, None, "it belongs to no closing", None, row["source"], row["date"])
+
+    def entry_faults(self, entry: Row, before: Row | None, after: Row | None) -> Iterator[Fault]:
+        checks = self.day_checks if entry["table"] == "closings" else self.change_checks
+        try:
+            check_entry(entry)
+            yield from chain_faults(entry, before, after, self.identity)
+            for table, name, holds, wanted in checks(entry):
+                if not holds:
+                    yield Fault("altered", table, name, f"{name} is not {wanted}")
+        except Fault as fault:
+            yield fault
+        except KeyError as error:
+            yield Fault("missing", entry["table"], str(error.args[0]), "there is no such column")
+
+    def day_checks(self, closing: Row) -> Checks:
+        place = closing["source"], closing["day"]
+        yield "closings", "day", place not in self.known, "of one closing only"
+        stat, figures = read_day(self.book, closing)
+        totals = figures["totals"]
+        self.known[place] = figures["dimensions"], totals
+        if stat:
+            merged_text = as_text(merged(figures["histograms"]))
+            yield "daily_stats", "created_at", stat["created_at"] == closing["closed_at"], "closed_at"
+            yield "daily_stats", "histogram", stat["histogram"] == merged_text, "the sum of the day's histograms"
+        yield "daily_stats", "requests", totals[0] == closing["records"], "the closing's number of records"
+        yield "closings", "fingerprint", closing["fingerprint"] == fingerprint_of(totals), "that of the day's totals"
+        # The column came with the payload_version; a book that was never migrated has none.
+        unknown = compound(closing, "unknown") if "unknown" in closing else []
+        digest = digest_of(figures, "day", **({"unknown": unknown} if unknown else {}))
+        yield "closings", "digest", closing["digest"] == digest, "that of the day's rows"
+        for name, total, added in zip(MEASURES, totals, sums_of(closing, figures), strict=True):
+            yield "daily_slices", name, total == added, f"{total} as for the day, but {added}"
+
+    def change_checks(self, entry: Row) -> Checks:
+        change = read_change(entry)
+        sums, place = sums_of(entry, change), (entry["source"], entry["day"])
+        if place not in self.known:
+            raise Fault("missing", "adjustments", "day", "the day that it adjusts is not in the book")
+        dimensions, before = self.known[place]
+        after = sum_of([before, change["totals"]])
+        self.known[place] = dimensions or change["dimensions"], after
+        as_before = not dimensions or change["dimensions"] in ([], dimensions)
+        latencies = sum(count for _, count in merged(change["histograms"]))
+        yield "adjustments", "dimensions", as_before, "those of the day"
+        yield (
+            "adjustments",
+            "fingerprint_before",
+            entry["fingerprint_before"] == fingerprint_of(before),
+            "the day before",
+        )
+        yield "adjustments", "fingerprint_after", entry["fingerprint_after"] == fingerprint_of(after), "the day after"
+        for name, total, added in zip(MEASURES, change["totals"], sums, strict=True):
+            yield "adjustments", name, total == added, f"{added}, what its slices add up to"
+        yield "adjustments", "histograms", latencies == entry["latency_count"], "of as many latencies"
+        yield "adjustments", "digest", entry["digest"] == digest_of(change, "change"), "that of what it changes"
+
+
+def check_entry(entry: Row) -> None:
+    """Check 2.1."""
+    check_types(entry)
+    if not is_day(entry["day"]):
+        raise unfit(entry, "day")
+    if (entry["table"], entry["payload_version"]) not in LINKED:
+        raise unfit(entry, "payload_version")
+
+
+def is_day(text: Any) -> bool:
+    try:
+        return bool(date.fromisoformat(text).isoformat() == text)
+    except (TypeError, ValueError):
+        return False
+
+
+def chain_faults(entry: Row, before: Row | None, after: Row | None, identity: Sequence[Row]) -> Iterator[Fault]:
+    """Checks 2.2 to 2.4."""
+    table, seq, due = entry["table"], entry["seq"], before["seq"] + 1 if before else 1
+    expected = [before["chain"]] if before else [genesis(row, entry["payload_version"]) for row in identity]
+    if seq > due:
+        yield Fault("missing", table, "seq", f"the sequence goes on with {seq} where {due} was due")
+    elif seq < due:
+        yield Fault("altered", table, "seq", f"the sequence has {seq} twice")
+    link = link_of(entry)
+    if seq <= due and entry["prev_chain"] not in expected:
+        wrong = (table, "prev_chain") if before or link != entry["chain"] else ("book", None)
+        yield Fault("altered", *wrong, "the entry is not linked to the one before, or to the book's identity")
+    if link != entry["chain"]:
+        likely = [("prev_chain", chain) for chain in expected]
+        likely += [
+            (name, near[name])
+            for near in (before, after)
+            if near
+            for name in near.keys() & entry.keys() - {"table", "chain"}
+        ]
+        right = (name for name, value in likely if link_of({**entry, name: value}) == entry["chain"])
+        named = "chain" if after and after["prev_chain"] == link else next(right, None)
+        yield Fault("altered", table, named, "chain does not match the entry's fields")
+
+
+def anchor_faults(chains: dict[Any, Any], anchors: Iterable[tuple[int, str]]) -> Iterator[Fault]:
+    """Check 6."""
+    for seq, chain in anchors:
+        if seq not in chains:
+            yield Fault("truncated", "closings", None, "anchored, but no longer in the book", seq)
+        elif chains[seq] != chain:
+            yield Fault("forked", "closings", None, "differs from the anchored head", seq)
+
+
+# From a file to a verdict
+
+
+def verify(file: Path, anchors: Sequence[tuple[int, str]] = ()) -> Row:
+    """The verdict on the book in the file, with what it rests on."""
+    entries, faults = _walk(file)
+    chains = {entry["seq"]: entry["chain"] for entry in entries if is_number(entry["seq"])}
+    faults += anchor_faults(chains, anchors)
+    found = {fault.verdict for fault in faults}
+    return {
+        "verdict": next((verdict for verdict in VERDICTS if verdict in found), "intact"),
+        "closings": sum(entry["table"] == "closings" for entry in entries),
+        "adjustments": sum(entry["table"] == "adjustments" for entry in entries),
+        "head": chains[max(chains)] if chains else None,
+        "anchored": bool(anchors),
+        "faults": [vars(fault) for fault in faults],
+    }
+
+
+def _walk(file: Path) -> tuple[list[Row], list[Fault]]:
+    if not file.exists():
+        return [], [Fault("missing", "book", None, f"there is no {file}")]
+    try:
+        with contextlib.closing(open_book(file)) as book:
+            walk = Walk(book)
+            return walk.entries, list(walk.faults())
+    except Fault as fault:
+        return [], [fault]
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        return [], [Fault("unreadable", "book", None, str(error))]
+
+
+def read_anchors(file: Path) -> list[tuple[int, str]]:
+    """The heads in lines of anchors.log or in bodies of a webhook, one a line; a last line cut short is passed over."""
+    heads: list[tuple[int, str]] = []
+    *lines, last = file.read_text(encoding="ascii").split("\n")
+    for number, line in enumerate((*lines, last), start=1):
+        if match := re.fullmatch("([1-9][0-9]{0,17}) ([0-9a-f]{64})( .*)?", line):
+            heads.append((int(match[1]), match[2]))
+        elif line.startswith("{") and line.endswith("}"):
+            heads += [(head["seq"], head["chain"]) for head in json.loads(line)["anchors"]]
+        elif line.strip() and number <= len(lines):
+            raise ValueError(f"line {number} is no anchor")
+    if not heads:
+        raise ValueError("it holds no anchors")
+    return heads
+
+
+def as_lines(answer: Row) -> str:
+    consistent = "consistent, " if answer["verdict"] == "intact" else ""
+    anchored = "compared with the anchors" if answer["anchored"] else f"{consistent}NOT anchored"
+    lines = [f"{answer['verdict']}  {answer['closings']} closings, {answer['adjustments']} adjustments, {anchored}"]
+    lines += [f"head  {answer['head']}"] if answer["head"] else []
+    for fault in answer["faults"]:
+        place = " ".join(str(fault[name]) for name in ("seq", "source", "day") if fault[name] is not None)
+        lines.append(f"  {place or 'the book'}  {fault['table']}.{fault['field'] or '*'}: {fault['fault']}")
+    return "\n".join([*lines, ""])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Verifies a tallybook book on SQLite, as docs/verify.md says.")
+    parser.add_argument("book", type=Path, help="the file, as tallybook-data/book.sqlite")
+    parser.add_argument("--anchor", metavar="FILE", type=Path, help="heads that were exported, as in anchors.log")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    given = parser.parse_args(arguments)
+    try:
+        answer = verify(given.book, read_anchors(given.anchor) if given.anchor else ())
+    except (OSError, ValueError, KeyError, TypeError, sqlite3.OperationalError) as error:
+        parser.error(str(error))
+    sys.stdout.write(f"{json.dumps(answer, default=repr)}\n" if given.json else as_lines(answer))
+    return 0 if answer["verdict"] == "intact" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
