@@ -314,7 +314,7 @@ class Slow(Brittle):
 def test_a_slow_source_keeps_no_other_waiting(tmp_path: Path, logs: LogStore) -> None:
     put(logs, record("11-22 10:00"))
     slow = Slow(logs, set(), name="slow")
-    book = Book.open(f"sqlite:///{tmp_path}/other.sqlite", NOW, on_append=lambda _: slow.other_closed.set())
+    book = Book.open(f"sqlite:///{tmp_path}/other.sqlite", NOW, on_append=slow.other_closed.set)
     results = DailyStatsJob(book, [slow, logs]).run_once(NOW)
     assert [(result.source, str(result.outcome)) for result in results] == [("slow", "closed"), ("local", "closed")]
     assert [(closing.seq, closing.source) for closing in book.closings()] == [(1, "local"), (2, "slow")]

@@ -81,14 +81,14 @@ def safe(value: Any) -> Any:
     return [safe(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def canonical_bytes(value: Any) -> bytes:
-    return as_text(safe(value)).encode()
+def hash_of(value: Any) -> str:
+    return sha256(as_text(safe(value)).encode()).hexdigest()
 
 
 def digest_of(figures: Row, kind: str, **more: Any) -> str:
     """The digest of a `day` or of a `change`; a day has `top_models`, and `unknown` where there is any."""
     named = {"format": f"tallybook-{kind}/1", "measures": MEASURES, "histogram_dimensions": HISTOGRAM_DIMENSIONS}
-    return sha256(canonical_bytes({**figures, **named, **more})).hexdigest()
+    return hash_of({**figures, **named, **more})
 
 
 def link_of(entry: Row) -> str:
@@ -96,13 +96,13 @@ def link_of(entry: Row) -> str:
     table, version = entry["table"], entry["payload_version"]
     kind = {"kind": table.removesuffix("s")} if version > 1 else {}
     covered = {name: entry[name] for name in LINKED[table, version]}
-    return sha256(canonical_bytes({"format": f"tallybook-chain/{version}", **kind, **covered})).hexdigest()
+    return hash_of({"format": f"tallybook-chain/{version}", **kind, **covered})
 
 
 def genesis(identity: Row, version: int) -> str:
     """What the first entry, of that payload_version, must have as `prev_chain`."""
     bound = {name: identity[name] for name in ("book_id", "created_at")[:version]}
-    return sha256(canonical_bytes({"format": f"tallybook-book/{version}", **bound})).hexdigest()
+    return hash_of({"format": f"tallybook-book/{version}", **bound})
 
 
 def fingerprint_of(totals: Sequence[int]) -> str:
@@ -153,8 +153,8 @@ def is_text(value: Any) -> bool:
     return type(value) is str and not re.search("[\ud800-\udfff]", value)
 
 
-def unfit(row: Row, name: str) -> Fault:
-    return Fault("unreadable", row["table"], name, f"{name} does not hold what it must")
+def unfit(row: Row, name: str, verdict: str = "unreadable") -> Fault:
+    return Fault(verdict, row["table"], name, f"{name} does not hold what it must")
 
 
 def check_types(row: Row) -> None:
@@ -167,12 +167,12 @@ def check_types(row: Row) -> None:
 ITEMS = {
     "dimensions": "a",
     "unknown": "a",
-    "top_models": "{a:[a-],a:0,a:0}",
+    "top_models": '{"model":[a-],"requests":0,"tokens":0}',
     "histogram": r"\[0,0\]",
     "slices": r"\[[a0,-]*\]",
     "histograms": r"\[[a-],[a-],\[(,?\[0,0\])*\]\]",
 }
-"""What the items of a compound column look like, with `a` for each text, `0` for each whole number, `-` for null."""
+"""What the items of compound columns look like, with `a` for each text, `0` for each whole number, `-` for null."""
 
 
 def compound(row: Row, name: str) -> Any:
@@ -181,9 +181,13 @@ def compound(row: Row, name: str) -> Any:
         value = json.loads(row[name])
     except (TypeError, ValueError):
         raise unfit(row, name) from None
-    shape = re.sub("-?[0-9]+", "0", re.sub(r'"(\\.|[^"\\])*"', "a", row[name])).replace("null", "-")
-    if not re.fullmatch(rf"\[(,?{ITEMS[name]})*\]", shape) or as_text(value) != row[name]:
+    text = as_text(value)
+    masked = re.sub(r'"(?:\\.|[^"\\])*"(:?)', lambda string: string[0] if string[1] else "a", text)
+    shape = re.sub("-?[0-9]+", "0", masked).replace("null", "-")
+    if not re.fullmatch(rf"\[(,?{ITEMS[name]})*\]", shape) or not is_text(text):
         raise unfit(row, name)
+    if text != row[name]:
+        raise unfit(row, name, "altered")
     return value
 
 
@@ -203,8 +207,10 @@ def rows_of_day(book: sqlite3.Connection, table: str, closing: Row) -> list[Row]
 def key_of(row: Row, dimensions: Sequence[str]) -> list[str | None]:
     """The row's values of the dimensions; it must have none of any other."""
     for name in DIMENSIONS:
-        if is_number(row.get(name)) or (row.get(name) is not None and name not in dimensions):
+        if is_number(row.get(name)):
             raise unfit(row, name)
+        if row.get(name) is not None and name not in dimensions:
+            raise unfit(row, name, "altered")
     return [row[name] for name in dimensions]
 
 
@@ -231,18 +237,19 @@ def read_day(book: sqlite3.Connection, closing: Row) -> tuple[Row | None, Row]:
     }
 
 
-def read_change(entry: Row) -> Row:
-    """What the adjustment adds to its day. Slices are stored as they are hashed, large numbers as decimal strings."""
+def read_change(entry: Row) -> tuple[Row, list[int]]:
+    """What the adjustment adds to its day, and what its slices, stored as they are hashed, add up to."""
     lists = {name: compound(entry, name) for name in ("dimensions", "slices", "histograms")}
-    return {"day": entry["day"], "totals": measures_of(entry), **lists}
-
-
-def sums_of(entry: Row, figures: Row) -> list[int]:
-    """What the slices add up to."""
+    width, slices = len(lists["dimensions"]), lists["slices"]
     try:
-        return sum_of([int(cell) for cell in part[len(figures["dimensions"]) :]] for part in figures["slices"])
+        numbers = [[int(cell) for cell in part[width:]] for part in slices]
+        sums = sum_of(numbers)
     except (TypeError, ValueError):
         raise unfit(entry, "slices") from None
+    in_key = any(is_number(name) for part in slices for name in part[:width])
+    if in_key or safe(numbers) != [part[width:] for part in slices]:
+        raise unfit(entry, "slices")
+    return {"day": entry["day"], "totals": measures_of(entry), **lists}, sums
 
 
 # Checks
@@ -252,26 +259,28 @@ Checks = Iterator[tuple[str, str, bool, str]]
 
 
 class Walk:
-    """One pass along the chain. `known` is what the book says of days: dimensions, and totals as adjusted so far."""
+    """One pass along the chain. `known` are each day's dimensions and totals, with the adjustments passed so far."""
 
     def __init__(self, book: sqlite3.Connection) -> None:
         self.book, self.identity = book, rows(book, "book")
         entries = rows(book, "closings") + rows(book, "adjustments")
         self.entries = sorted(entries, key=lambda row: (not is_number(row["seq"]), str(row["seq"]).zfill(20)))
-        self.known: dict[tuple[str, str], tuple[Sequence[str], Sequence[int]]] = {}
+        for row in self.identity:
+            check_types(row)
+        self.known: dict[tuple[str, str], tuple[Sequence[str], Sequence[int]] | None] = {}
 
     def faults(self) -> Iterator[Fault]:
         """Checks 1 to 5."""
         if [row["id"] for row in self.identity] != [1]:
-            yield Fault("unreadable", "book", "id", "there is not one row, with the id 1")
-        beside = zip([None, *self.entries], self.entries, [*self.entries[1:], None], strict=False)
-        for before, entry, after in beside:
+            yield Fault("unreadable", "book", "id", f"there are {len(self.identity)} rows, or it is not number 1")
+        for before, entry, after in zip([None, *self.entries], self.entries, [*self.entries[1:], None], strict=False):
             for fault in self.entry_faults(entry, before, after):
                 fault.seq, fault.source, fault.day = entry["seq"], entry["source"], entry["day"]
                 yield fault
         for table in DAY_TABLES:
             owner = f"c.source = {table}.source AND c.day = {table}.date AND c.state = 'closed'"
-            for row in rows(self.book, table, f"NOT EXISTS (SELECT 1 FROM closings AS c WHERE {owner})"):  # noqa: S608
+            without = f"NOT EXISTS (SELECT 1 FROM closings AS c WHERE {owner}) GROUP BY source, date"  # noqa: S608
+            for row in rows(self.book, table, without):
                 yield Fault("altered", table, None, "it belongs to no closing", None, row["source"], row["date"])
 
     def entry_faults(self, entry: Row, before: Row | None, after: Row | None) -> Iterator[Fault]:
@@ -288,8 +297,10 @@ class Walk:
             yield Fault("missing", entry["table"], str(error.args[0]), "there is no such column")
 
     def day_checks(self, closing: Row) -> Checks:
+        """Checks 3.1 to 3.8."""
         place = closing["source"], closing["day"]
         yield "closings", "day", place not in self.known, "of one closing only"
+        self.known[place] = None
         stat, figures = read_day(self.book, closing)
         totals = figures["totals"]
         self.known[place] = figures["dimensions"], totals
@@ -299,33 +310,30 @@ class Walk:
             yield "daily_stats", "histogram", stat["histogram"] == merged_text, "the sum of the day's histograms"
         yield "daily_stats", "requests", totals[0] == closing["records"], "the closing's number of records"
         yield "closings", "fingerprint", closing["fingerprint"] == fingerprint_of(totals), "that of the day's totals"
-        # The column came with the payload_version; a book that was never migrated has none.
-        unknown = compound(closing, "unknown") if "unknown" in closing else []
+        unknown = compound(closing, "unknown")
         digest = digest_of(figures, "day", **({"unknown": unknown} if unknown else {}))
         yield "closings", "digest", closing["digest"] == digest, "that of the day's rows"
-        for name, total, added in zip(MEASURES, totals, sums_of(closing, figures), strict=True):
-            yield "daily_slices", name, total == added, f"{total} as for the day, but {added}"
+        sums = sum_of(part[len(figures["dimensions"]) :] for part in figures["slices"])
+        for name, total, added in zip(MEASURES, totals, sums, strict=True):
+            yield "daily_slices", name, total == added, f"{total}, as the day's row has it, but {added}"
 
     def change_checks(self, entry: Row) -> Checks:
-        change = read_change(entry)
-        sums, place = sums_of(entry, change), (entry["source"], entry["day"])
+        """Checks 4.1 to 4.7."""
+        change, sums = read_change(entry)
+        place = entry["source"], entry["day"]
         if place not in self.known:
             raise Fault("missing", "adjustments", "day", "the day that it adjusts is not in the book")
-        dimensions, before = self.known[place]
-        after = sum_of([before, change["totals"]])
-        self.known[place] = dimensions or change["dimensions"], after
-        as_before = not dimensions or change["dimensions"] in ([], dimensions)
-        latencies = sum(count for _, count in merged(change["histograms"]))
-        yield "adjustments", "dimensions", as_before, "those of the day"
-        yield (
-            "adjustments",
-            "fingerprint_before",
-            entry["fingerprint_before"] == fingerprint_of(before),
-            "the day before",
-        )
-        yield "adjustments", "fingerprint_after", entry["fingerprint_after"] == fingerprint_of(after), "the day after"
+        if known := self.known[place]:
+            dimensions, before = known
+            after = sum_of([before, change["totals"]])
+            self.known[place] = dimensions or change["dimensions"], after
+            same = not dimensions or change["dimensions"] in ([], dimensions)
+            yield "adjustments", "dimensions", same, "those of the day"
+            for name, totals in (("fingerprint_before", before), ("fingerprint_after", after)):
+                yield "adjustments", name, entry[name] == fingerprint_of(totals), "that of the day"
         for name, total, added in zip(MEASURES, change["totals"], sums, strict=True):
-            yield "adjustments", name, total == added, f"{added}, what its slices add up to"
+            yield "adjustments", name, total == added, f"{added}, as its slices have it, but {total}"
+        latencies = sum(count for _, count in merged(change["histograms"]))
         yield "adjustments", "histograms", latencies == entry["latency_count"], "of as many latencies"
         yield "adjustments", "digest", entry["digest"] == digest_of(change, "change"), "that of what it changes"
 
@@ -333,17 +341,12 @@ class Walk:
 def check_entry(entry: Row) -> None:
     """Check 2.1."""
     check_types(entry)
-    if not is_day(entry["day"]):
-        raise unfit(entry, "day")
-    if (entry["table"], entry["payload_version"]) not in LINKED:
-        raise unfit(entry, "payload_version")
-
-
-def is_day(text: Any) -> bool:
-    try:
-        return bool(date.fromisoformat(text).isoformat() == text)
-    except (TypeError, ValueError):
-        return False
+    with contextlib.suppress(TypeError, ValueError):
+        if date.fromisoformat(entry["day"]).isoformat() == entry["day"]:
+            if (entry["table"], entry["payload_version"]) in LINKED:
+                return
+            raise unfit(entry, "payload_version")
+    raise unfit(entry, "day")
 
 
 def chain_faults(entry: Row, before: Row | None, after: Row | None, identity: Sequence[Row]) -> Iterator[Fault]:
@@ -356,19 +359,24 @@ def chain_faults(entry: Row, before: Row | None, after: Row | None, identity: Se
         yield Fault("altered", table, "seq", f"the sequence has {seq} twice")
     link = link_of(entry)
     if seq <= due and entry["prev_chain"] not in expected:
-        wrong = (table, "prev_chain") if before or link != entry["chain"] else ("book", None)
-        yield Fault("altered", *wrong, "the entry is not linked to the one before, or to the book's identity")
+        if before or link != entry["chain"]:
+            yield Fault("altered", table, "prev_chain", "prev_chain is not the chain of the entry before")
+        else:
+            yield Fault("altered", "book", None, "the first entry is not linked to this identity")
     if link != entry["chain"]:
-        likely = [("prev_chain", chain) for chain in expected]
-        likely += [
-            (name, near[name])
-            for near in (before, after)
-            if near
-            for name in near.keys() & entry.keys() - {"table", "chain"}
-        ]
-        right = (name for name, value in likely if link_of({**entry, name: value}) == entry["chain"])
-        named = "chain" if after and after["prev_chain"] == link else next(right, None)
+        named = "chain" if after and after["prev_chain"] == link else changed_field(entry, before, after, expected)
         yield Fault("altered", table, named, "chain does not match the entry's fields")
+
+
+def changed_field(entry: Row, before: Row | None, after: Row | None, expected: Sequence[Any]) -> str | None:
+    """The one field that makes the link right where it is put back to what the entries beside this one have."""
+    likely = [("prev_chain", chain) for chain in expected]
+    likely += [(name, near[name]) for near in (before, after) if near for name in near.keys() - {"table", "chain"}]
+    for name, value in likely:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            if name in entry and link_of({**entry, name: value}) == entry["chain"]:
+                return name
+    return None
 
 
 def anchor_faults(chains: dict[Any, Any], anchors: Iterable[tuple[int, str]]) -> Iterator[Fault]:
@@ -395,6 +403,7 @@ def verify(file: Path, anchors: Sequence[tuple[int, str]] = ()) -> Row:
         "adjustments": sum(entry["table"] == "adjustments" for entry in entries),
         "head": chains[max(chains)] if chains else None,
         "anchored": bool(anchors),
+        "anchored_through": max((seq for seq, chain in anchors if chains.get(seq) == chain), default=None),
         "faults": [vars(fault) for fault in faults],
     }
 
@@ -431,14 +440,16 @@ def read_anchors(file: Path) -> list[tuple[int, str]]:
 
 
 def as_lines(answer: Row) -> str:
-    consistent = "consistent, " if answer["verdict"] == "intact" else ""
-    anchored = "compared with the anchors" if answer["anchored"] else f"{consistent}NOT anchored"
+    is_intact = answer["verdict"] == "intact"
+    anchored = "consistent, NOT anchored" if is_intact else "NOT anchored"
+    if answer["anchored"]:
+        anchored = f"anchored up to entry {answer['anchored_through']}" if is_intact else "compared with the anchors"
     lines = [f"{answer['verdict']}  {answer['closings']} closings, {answer['adjustments']} adjustments, {anchored}"]
     lines += [f"head  {answer['head']}"] if answer["head"] else []
     for fault in answer["faults"]:
         place = " ".join(str(fault[name]) for name in ("seq", "source", "day") if fault[name] is not None)
         lines.append(f"  {place or 'the book'}  {fault['table']}.{fault['field'] or '*'}: {fault['fault']}")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, ""]).encode(errors="backslashreplace").decode()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -55,7 +55,8 @@ class Breakdown:
         low = np.searchsorted(self.keys, starts + first)
         high = np.searchsorted(self.keys, starts + last, side="right")
         sums = self.sums[high] - self.sums[low]
-        return {value: sums[index] for index, value in enumerate(self.values) if sums[index].any()}
+        occurs = (high > low) & sums.any(axis=1)
+        return {value: sums[index] for index, value in enumerate(self.values) if occurs[index]}
 
 
 @dataclass(frozen=True)

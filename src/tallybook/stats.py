@@ -191,14 +191,14 @@ class _Answer:
         rows = _rows(totals, histograms)
         hidden = [set().union(*(self._blind_on(name, day, day) for name in self._chosen)) for day in days]
         return [
-            {
-                "date": day.isoformat(),
-                "state": state,
-                **_hide(row, blind),
-                "adjustments": sum(figures.adjusted[day] for figures in self._chosen.values()),
-            }
+            {"date": day.isoformat(), "state": state, **_hide(row, blind), **self._adjusted(day)}
             for day, state, row, blind in zip(days, states, rows, hidden, strict=True)
         ]
+
+    def _adjusted(self, day: date) -> dict[str, int]:
+        """How many adjustments are in the day's figures, where there are any."""
+        adjustments = sum(figures.adjusted[day] for figures in self._chosen.values())
+        return {"adjustments": adjustments} if adjustments else {}
 
     def _blind_on(self, name: str, first: date, last: date) -> set[str]:
         """The measures that the source could not know on some day of the range."""

@@ -14,7 +14,6 @@ from tallybook.book.entries import (
     Adjustment,
     Closing,
     Entry,
-    MissingRow,
     UnreadableRow,
     as_text,
     fingerprint_of,
@@ -74,7 +73,7 @@ class Verification:
     unguarded: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "faults": [asdict(fault) for fault in self.faults], "unguarded": list(self.unguarded)}
 
 
 def verify_book(book: Book, anchors: Iterable[Exported] | None = None) -> Verification:
@@ -152,7 +151,7 @@ class _Walk:
         try:
             entry = read_closing(row) if table == "closings" else read_adjustment(row)
         except UnreadableRow as error:
-            yield Fault("unreadable", table, error.message, row.seq, row.source, row.day, error.field)
+            yield Fault(error.verdict, table, error.message, row.seq, row.source, row.day, error.field)
             return
         expected = self._expected(entry)
         yield from _sequence_faults(table, entry, self.due)
@@ -179,11 +178,10 @@ class _Walk:
         place = (closing.seq, closing.source, str(closing.day))
         try:
             content, stat = self.book.content_of(closing)
-        except MissingRow as error:
-            yield Fault("missing", "daily_stats", error.message, *place, error.field)
+        except UnreadableRow as error:
+            yield Fault(error.verdict, error.table or "daily_stats", error.message, *place, error.field)
         except BookError as error:
-            named = getattr(error, "field", None)
-            yield Fault("unreadable", "daily_stats", error.message, *place, named)
+            yield Fault("unreadable", "daily_stats", error.message, *place)
         else:
             if (closing.source, str(closing.day)) in self.adjusted:
                 self.known[closing.source, str(closing.day)] = content
@@ -238,11 +236,9 @@ def _changed_field(entry: Entry, expected: dict[str, Any]) -> str | None:
 
 def _content_faults(closing: Closing, content: DayContent, stat: sa.Row[Any] | None) -> Iterator[Fault]:
     place = (closing.seq, closing.source, str(closing.day))
-    if (stat is not None) != (closing.state == "closed"):
-        verdict, fault = ("altered", "there is one too many") if stat is not None else ("missing", "there is none")
-        yield Fault(verdict, "daily_stats", fault, *place)
     merged = as_text(histogram.merge(part.counts for part in content.histograms))
     checks = (
+        ("closings", "state", (stat is not None) == (closing.state == "closed"), "not what the day's rows say"),
         ("daily_stats", "created_at", stat is None or stat.created_at == closing.closed_at, "not the time of closing"),
         ("daily_stats", "histogram", stat is None or stat.histogram == merged, "not the sum of the day's histograms"),
         ("daily_stats", "requests", content.totals[REQUESTS] == closing.records, "not the closing's number of records"),

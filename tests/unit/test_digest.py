@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stories import totals
-from tallybook.book.ledger import Closing
+from tallybook.book.entries import Closing
 from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel, empty_content
 from tallybook.digest import canonical_bytes, chain_link, day_payload, digest_day, genesis, safe_integers
 
@@ -132,11 +133,32 @@ def test_a_link_covers_every_field_of_a_closing() -> None:
         "closed_at": "2026-11-23T01:00:01Z",
         "day": "2026-11-21",
     }.items():
-        assert (
-            chain_link({**{key: value for key, value in written_out.items() if key != "format"}, field: other}) != link
-        )
+        linked = {key: value for key, value in written_out.items() if key != "format"}
+        assert chain_link({**linked, field: other}, 1) != link
+
+
+def test_a_link_of_version_2_covers_every_field_without_exception() -> None:
+    closing = Closing(
+        *(1, "local", DAY, "closed", 2, '{"requests":2}', 2, "d" * 64, "p" * 64, "2026-11-23T01:00:00Z"),
+        unknown='["failed"]',
+        prices='["own"]',
+        schema_version="0005",
+    )
+    written_out = {**asdict(closing), "day": "2026-11-22", "format": "tallybook-chain/2", "kind": "closing"}
+    del written_out["chain"]
+    assert closing.link() == hashlib.sha256(plain_json(written_out)).hexdigest()
+    changed = {"seq": 2, "records": 3, "payload_version": 3, "day": date(2026, 11, 21)}
+    for field in asdict(closing):
+        if field != "chain":
+            other = replace(closing, **{field: changed.get(field, "other")})
+            assert other.link() != closing.link(), field
 
 
 def test_the_first_link_binds_the_book() -> None:
-    assert genesis("b0b0") == "ab22875614b089af92c406db2fc8a1b3a09d4f41dc0674bdee1cb0bde17a5d8b"
-    assert genesis("b0b0") == hashlib.sha256(b'{"book_id":"b0b0","format":"tallybook-book/1"}').hexdigest()
+    created_at = "2026-11-23T01:00:00Z"
+    assert genesis("b0b0", created_at, 1) == "ab22875614b089af92c406db2fc8a1b3a09d4f41dc0674bdee1cb0bde17a5d8b"
+    assert (
+        genesis("b0b0", created_at, 1) == hashlib.sha256(b'{"book_id":"b0b0","format":"tallybook-book/1"}').hexdigest()
+    )
+    identity = b'{"book_id":"b0b0","created_at":"2026-11-23T01:00:00Z","format":"tallybook-book/2"}'
+    assert genesis("b0b0", created_at) == hashlib.sha256(identity).hexdigest()

@@ -83,7 +83,7 @@ def figures(sqlite_book: Book, logs: LogStore) -> Figures:
 
 
 def test_a_wider_range_than_the_one_read_before_reads_again(figures: Figures) -> None:
-    local = figures.refresh()["local"]
+    local = figures.of()["local"]
     assert local.totals(date(2026, 11, 20), date(2026, 11, 21))[:, TOKENS_IN].tolist() == [20, 21]
     assert local.totals(date(2026, 11, 9), date(2026, 11, 11))[:, TOKENS_IN].tolist() == [0, 10, 11]
     assert local.totals(date(2026, 11, 22), date(2026, 11, 23))[:, TOKENS_IN].tolist() == [22, 0]
@@ -91,7 +91,7 @@ def test_a_wider_range_than_the_one_read_before_reads_again(figures: Figures) ->
 
 
 def test_a_range_is_read_from_the_book_once(figures: Figures) -> None:
-    local = figures.refresh()["local"]
+    local = figures.of()["local"]
     local.totals(date(2026, 11, 10), date(2026, 11, 22))
     read = local._cached
     local.histograms(date(2026, 11, 12), date(2026, 11, 13))
@@ -100,13 +100,11 @@ def test_a_range_is_read_from_the_book_once(figures: Figures) -> None:
 
 def test_a_day_closed_later_is_seen_at_the_next_refresh(figures: Figures, sqlite_book: Book, logs: LogStore) -> None:
     span = (date(2026, 11, 22), date(2026, 11, 23))
-    assert figures.refresh()["local"].totals(*span)[:, REQUESTS].tolist() == [1, 0]
+    assert figures.of()["local"].totals(*span)[:, REQUESTS].tolist() == [1, 0]
     put(logs, record("11-23 02:00", "a"), record("11-23 03:00", "b"))
     DailyStatsJob(sqlite_book, [logs]).run_once(NOW + timedelta(days=1))
-    assert figures.refresh()["local"].totals(*span)[:, REQUESTS].tolist() == [1, 2]
-    assert {
-        value: int(sums[REQUESTS]) for value, sums in figures.refresh()["local"].breakdown("model", *span).items()
-    } == {
+    assert figures.of()["local"].totals(*span)[:, REQUESTS].tolist() == [1, 2]
+    assert {value: int(sums[REQUESTS]) for value, sums in figures.of()["local"].breakdown("model", *span).items()} == {
         "a": 2,
         "b": 1,
     }
@@ -122,9 +120,9 @@ def test_a_gap_closed_later_within_the_range_that_was_read_is_seen_too(sqlite_bo
     close(date(2026, 11, 20), 1)
     close(date(2026, 11, 22), 3)
     span = (date(2026, 11, 20), date(2026, 11, 22))
-    assert figures.refresh()["x"].totals(*span)[:, REQUESTS].tolist() == [1, 0, 3]
-    assert int(figures.refresh()["x"].breakdown("model", *span)["m"][REQUESTS]) == 4
+    assert figures.of()["x"].totals(*span)[:, REQUESTS].tolist() == [1, 0, 3]
+    assert int(figures.of()["x"].breakdown("model", *span)["m"][REQUESTS]) == 4
     close(date(2026, 11, 21), 2)
-    assert figures.refresh()["x"].totals(*span)[:, REQUESTS].tolist() == [1, 2, 3]
-    assert int(figures.refresh()["x"].breakdown("model", *span)["m"][REQUESTS]) == 6
+    assert figures.of()["x"].totals(*span)[:, REQUESTS].tolist() == [1, 2, 3]
+    assert int(figures.of()["x"].breakdown("model", *span)["m"][REQUESTS]) == 6
     assert fetch(sqlite_book, "SELECT COUNT(*) FROM closings") == [(3,)]

@@ -32,7 +32,8 @@ from hypothesis import strategies as st
 
 import tallybook.prices
 from stories import NOW, fetch, tamper, totals
-from tallybook.book.ledger import Book, Closing
+from tallybook.book.entries import Closing
+from tallybook.book.ledger import Book
 from tallybook.config import load_settings
 from tallybook.content import DayContent, Slice, empty_content
 from tallybook.days import epoch_us
@@ -579,10 +580,10 @@ class TestThePricesOfADay:
         ]
         assert ["prices" in closing for closing in shown] == [False, True, False]
 
-    def test_they_are_no_part_of_digest_or_chain(self, book: Book) -> None:
+    def test_they_are_no_part_of_the_digest_but_of_the_chain(self, book: Book) -> None:
         computed, told = self.append(book, 20, "genai-prices 0.2.3"), self.append(book, 20, source="proxy")
         assert (computed.prices, computed.digest) == ('["genai-prices 0.2.3"]', told.digest)
-        assert replace(computed, prices="[]").link() == computed.chain
+        assert replace(computed, prices="[]").link() != computed.chain
         assert verify_book(book).verdict == "intact"
         tamper(book, "UPDATE closings SET prices = '[]' WHERE seq = 1")
-        assert verify_book(book).verdict == "intact"
+        assert verify_book(book).verdict == "altered"

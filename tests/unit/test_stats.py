@@ -23,6 +23,7 @@ from tallybook.sources.engines.duck import DuckDB
 from tallybook.sources.own import OWN_RELATION
 from tallybook.sources.table import TableSource
 from tallybook.stats import Sources, StatsQuery, StatsReader, daily_row, format_usd
+from tallybook.vintage import Vintage
 
 FIRST = date(2026, 10, 14)
 EVERY_DIMENSION = Slicing(DIMENSION_NAMES)
@@ -82,7 +83,7 @@ class World:
         today: dict[str, DayContent] = {}
         if span.live:
             today = {one.name: next(iter(one.contents([now.date()], EVERY_DIMENSION))) for one in self.sources}
-        query = StatsQuery(span, by, source, basis)
+        query = StatsQuery(span, by, source, Vintage(basis))
         return StatsReader(self.book).answer(query, Sources(first_days, today), last_closable(now))
 
     def of(self, first: date, last: date, source: str | None = None) -> list[Record]:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from stories import NOW, facts, put, record, tamper
+from tallybook.anchoring.anchor import Anchor, format_anchor, read_anchors
 from tallybook.book.ledger import Book
 from tallybook.errors import UnreadableFile
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.measures import MEASURE_NAMES
-from tallybook.verification import Anchor, format_anchor, read_anchors, verify_book
+from tallybook.verification import verify_book
 
 FIRST = date(2026, 11, 20)
 
@@ -37,7 +38,15 @@ def anchors(book: Book) -> list[Anchor]:
 
 def test_an_empty_book_is_intact(book: Book) -> None:
     verification = verify_book(book)
-    assert verification.as_json() == {"verdict": "intact", "closings": 0, "head": None, "anchored": False, "faults": []}
+    assert verification.as_json() == {
+        "verdict": "intact",
+        "closings": 0,
+        "adjustments": 0,
+        "head": None,
+        "anchored": False,
+        "faults": [],
+        "unguarded": [],
+    }
 
 
 def test_a_book_as_it_was_written_is_intact_and_anchored_only_when_anchors_were_given(closed: Book) -> None:
@@ -45,9 +54,11 @@ def test_a_book_as_it_was_written_is_intact_and_anchored_only_when_anchors_were_
     assert verify_book(closed).as_json() == {
         "verdict": "intact",
         "closings": 3,
+        "adjustments": 0,
         "head": head,
         "anchored": False,
         "faults": [],
+        "unguarded": [],
     }
     assert verify_book(closed, []).anchored is False
     verification = verify_book(closed, anchors(closed))
@@ -62,9 +73,10 @@ OF_DAY_20 = "WHERE date = '2026-11-20'"
     ("statement", "table"),
     [
         (f"UPDATE daily_stats SET tokens_in = tokens_in + 1 {OF_DAY_20}", "daily_slices"),
+        (f"UPDATE daily_stats SET tokens_in = tokens_in + 1 {OF_DAY_20}", "closings"),
         (f"UPDATE daily_stats SET requests = 3 {OF_DAY_20}", "daily_stats"),
         (f"UPDATE daily_stats SET top_models = '[]' {OF_DAY_20}", "closings"),
-        (f"UPDATE daily_stats SET dimensions = '[\"model\"]' {OF_DAY_20}", "daily_stats"),
+        (f"UPDATE daily_stats SET dimensions = '[\"model\"]' {OF_DAY_20}", "daily_slices"),
         (f"UPDATE daily_stats SET histogram = '[[1,2]]' {OF_DAY_20}", "daily_stats"),
         (f"UPDATE daily_stats SET created_at = '2026-11-23T01:00:01Z' {OF_DAY_20}", "daily_stats"),
         (f"UPDATE daily_slices SET tokens_out = 8 {OF_DAY_20} AND position = 0", "daily_slices"),
@@ -74,12 +86,11 @@ OF_DAY_20 = "WHERE date = '2026-11-20'"
         (f"UPDATE daily_histograms SET provider = 'q' {OF_DAY_20} AND position = 0", "closings"),
         (f"UPDATE daily_histograms SET histogram = '[[101,1]]' {OF_DAY_20} AND position = 0", "daily_stats"),
         (f"DELETE FROM daily_histograms {OF_DAY_20}", "daily_stats"),
-        (f"DELETE FROM daily_stats {OF_DAY_20}", "daily_stats"),
         ("UPDATE closings SET records = 3 WHERE day = '2026-11-20'", "closings"),
         ("UPDATE closings SET fingerprint = '{}' WHERE day = '2026-11-20'", "closings"),
         ("UPDATE closings SET state = 'zero' WHERE day = '2026-11-20'", "closings"),
         ("UPDATE closings SET closed_at = '2026-11-23T01:00:01Z' WHERE day = '2026-11-20'", "closings"),
-        ("UPDATE closings SET payload_version = 2 WHERE day = '2026-11-20'", "closings"),
+        ("UPDATE closings SET payload_version = 1 WHERE day = '2026-11-20'", "closings"),
         (f"UPDATE closings SET digest = '{'0' * 64}' WHERE day = '2026-11-20'", "closings"),
         (f"UPDATE closings SET chain = '{'0' * 64}' WHERE day = '2026-11-20'", "closings"),
         (f"UPDATE closings SET prev_chain = '{'0' * 64}' WHERE day = '2026-11-20'", "closings"),
@@ -106,11 +117,13 @@ def test_one_changed_field_is_altered_and_the_table_and_day_are_named(closed: Bo
         "UPDATE closings SET day = 'someday' WHERE seq = 1",
     ],
 )
-def test_a_row_that_cannot_even_be_read_is_altered_too(closed: Book, statement: str) -> None:
+def test_what_cannot_even_be_read_is_unreadable_and_its_row_and_field_are_named(closed: Book, statement: str) -> None:
     tamper(closed, statement)
     verification = verify_book(closed)
-    assert verification.verdict == "altered"
-    assert verification.faults
+    fault = verification.faults[0]
+    assert (verification.verdict, fault.verdict) == ("unreadable", "unreadable")
+    assert fault.table == statement.split()[1]
+    assert fault.field == statement.split()[3]
 
 
 def test_every_measure_of_every_row_counts(closed: Book) -> None:
@@ -124,18 +137,39 @@ def test_every_measure_of_every_row_counts(closed: Book) -> None:
     assert verify_book(closed).verdict == "intact"
 
 
-def test_a_measure_that_is_no_number_is_altered(tmp_path: Path, logs: LogStore) -> None:
+def test_a_measure_that_is_no_number_is_unreadable(tmp_path: Path, logs: LogStore) -> None:
     book = Book.open(f"sqlite:///{tmp_path}/untyped.sqlite", NOW)
     put(logs, record("11-22 10:00"))
     DailyStatsJob(book, [logs]).run_once(NOW)
     tamper(book, "UPDATE daily_slices SET requests = 'many'")
-    assert verify_book(book).verdict == "altered"
+    verification = verify_book(book)
+    assert verification.verdict == "unreadable"
+    assert [(fault.table, fault.field, fault.fault) for fault in verification.faults] == [
+        ("daily_slices", "requests", "requests holds no whole number but 'many'")
+    ]
     book.close()
 
 
 def test_the_order_of_slices_is_part_of_the_day(closed: Book) -> None:
     tamper(closed, f"UPDATE daily_slices SET position = 9 {OF_DAY_20} AND position = 0")
-    assert verify_book(closed).verdict == "altered"
+    assert verify_book(closed).verdict == "missing"
+    tamper(
+        closed,
+        f"UPDATE daily_slices SET position = 0 {OF_DAY_20} AND position = 1",
+        f"UPDATE daily_slices SET position = 1 {OF_DAY_20} AND position = 9",
+    )
+    verification = verify_book(closed)
+    assert verification.verdict == "altered"
+    assert {(fault.table, fault.field, fault.day) for fault in verification.faults} == {("closings", "digest", DAY_20)}
+
+
+def test_a_day_without_its_daily_stat_is_missing(closed: Book) -> None:
+    tamper(closed, f"DELETE FROM daily_stats {OF_DAY_20}")
+    verification = verify_book(closed)
+    assert verification.verdict == "missing"
+    assert [(fault.table, fault.day, fault.fault) for fault in verification.faults] == [
+        ("daily_stats", DAY_20, "the day has no daily stat")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -170,10 +204,9 @@ def test_a_row_under_a_zero_day_is_altered(closed: Book) -> None:
 def test_a_closing_taken_out_of_the_middle_breaks_the_chain(closed: Book) -> None:
     tamper(closed, "DELETE FROM closings WHERE seq = 2")
     verification = verify_book(closed)
-    assert verification.verdict == "altered"
+    assert verification.verdict == "missing"
     assert [(fault.seq, fault.day, fault.fault) for fault in verification.faults] == [
         (3, "2026-11-22", "the sequence goes on with 3 where 2 was due"),
-        (3, "2026-11-22", "prev_chain is not the chain of the closing before"),
     ]
 
 
@@ -238,7 +271,7 @@ def test_an_old_copy_put_back_is_truncated(tmp_path: Path, logs: LogStore) -> No
 
 def test_anchors_are_lines_of_seq_chain_and_time(closed: Book, tmp_path: Path) -> None:
     file = tmp_path / "anchors.log"
-    file.write_text("".join(format_anchor(closing) for closing in closed.closings()) + "\n")
+    file.write_text("".join(format_anchor(head) for head in closed.heads()) + "\n")
     assert file.read_text().splitlines()[0] == f"1 {closed.closings()[0].chain} 2026-11-23T01:00:00Z"
     assert read_anchors(file) == anchors(closed)
     assert verify_book(closed, read_anchors(file)).as_json()["anchored"] is True

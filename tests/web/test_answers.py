@@ -190,7 +190,7 @@ def test_closings_come_in_order_and_chained(client: Client) -> None:
     assert ask(client, "/v1/closings", source="elsewhere") == {"closings": []}
 
 
-def test_status_says_how_the_source_stands(client: Client) -> None:
+def test_status_says_how_the_source_stands(client: Client, keeper: Bookkeeper) -> None:
     assert ask(client, "/v1/status") == {
         "now": "2026-11-23T01:00:00+00:00",
         "closings": 7,
@@ -204,11 +204,22 @@ def test_status_says_how_the_source_stands(client: Client) -> None:
                 "missing": ["2026-11-21"],
                 "failed": [],
                 "drift": [],
+                "source_gone": [],
+                "late_after_pruning": [],
+                "compared_at": None,
+                "adjustments": 0,
+                "days_pruned": 0,
+                "pruned_through": None,
                 "records_in_logs": 6,
                 "safe_to_prune_before": "2026-11-21",
                 "synthetic": False,
             }
         ],
+        "chain": {
+            "entries": 7,
+            "head": keeper.book.closings()[-1].chain,
+            "anchors": [{"to": "file", "through_seq": 7, "waiting": 0, "failing": None}],
+        },
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -10,7 +11,16 @@ import msgspec
 import sqlalchemy as sa
 
 from tallybook.book.engine import insert_rows
-from tallybook.book.entries import Closing, MissingRow, UnreadableRow, as_text, decode_text, read_measures, read_number
+from tallybook.book.entries import (
+    Closing,
+    MissingRow,
+    StrangeRow,
+    UnreadableRow,
+    as_text,
+    decode_text,
+    read_measures,
+    read_number,
+)
 from tallybook.book.schema import closings, daily_histograms, daily_slices, daily_stats
 from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel
 from tallybook.histogram import Histogram
@@ -53,19 +63,37 @@ def read_stat(connection: sa.Connection, closing: Closing) -> sa.Row[Any] | None
 
 def read_content(connection: sa.Connection, closing: Closing) -> DayContent:
     """The day's content as its rows now say; raises `UnreadableRow` where they say nothing."""
-    stat = read_stat(connection, closing)
-    dimensions = decode_text(stat.dimensions, tuple[str, ...], "dimensions") if stat else ()
+    with _of(closings):
+        unknown = closing.unknown_measures
+    with _of(daily_stats):
+        stat = read_stat(connection, closing)
+        if stat is None and closing.state == "closed":
+            raise MissingRow("the day has no daily stat")
+        dimensions = _read_dimensions(stat.dimensions) if stat else ()
+        totals = read_measures(stat) if stat else NOTHING
+        top_models = decode_text(stat.top_models, tuple[TopModel, ...], "top_models") if stat else ()
+    with _of(daily_slices):
+        slices = tuple(_read_slice(row, dimensions) for row in _rows(connection, daily_slices, closing))
+    with _of(daily_histograms):
+        histograms = tuple(_read_histogram(row) for row in _rows(connection, daily_histograms, closing))
+    return DayContent(closing.day, dimensions, totals, top_models, slices, histograms, unknown)
+
+
+@contextmanager
+def _of(table: sa.Table) -> Iterator[None]:
+    """Has an unreadable row say of which table it is."""
+    try:
+        yield
+    except UnreadableRow as error:
+        error.table = table.name
+        raise
+
+
+def _read_dimensions(text: str) -> tuple[str, ...]:
+    dimensions = decode_text(text, tuple[str, ...], "dimensions")
     if unknown := set(dimensions) - set(DIMENSION_NAMES):
         raise UnreadableRow(f"no dimension is named {', '.join(sorted(unknown))}", "dimensions")
-    return DayContent(
-        unknown=closing.unknown_measures,
-        day=closing.day,
-        dimensions=dimensions,
-        totals=read_measures(stat) if stat else NOTHING,
-        top_models=decode_text(stat.top_models, tuple[TopModel, ...], "top_models") if stat else (),
-        slices=tuple(_read_slice(row, dimensions) for row in _rows(connection, daily_slices, closing)),
-        histograms=tuple(_read_histogram(row) for row in _rows(connection, daily_histograms, closing)),
-    )
+    return dimensions
 
 
 def _rows(connection: sa.Connection, table: sa.Table, closing: Closing) -> Sequence[sa.Row[Any]]:
@@ -83,7 +111,7 @@ def _read_slice(row: sa.Row[Any], dimensions: Sequence[str]) -> Slice:
     kept = row._mapping  # noqa: SLF001 - a Row's public mapping
     for name in DIMENSION_NAMES:
         if name not in dimensions and kept[name] is not None:
-            raise UnreadableRow(f"slice {row.position} has a {name}, by which the day was not sliced", name)
+            raise StrangeRow(f"slice {row.position} has a {name}, by which the day was not sliced", name)
     return Slice(tuple(_name(kept[name], name) for name in dimensions), read_measures(row))
 
 

@@ -25,15 +25,26 @@ Value = TypeVar("Value")
 
 
 class UnreadableRow(BookError):
-    """A row of the book does not hold what its column must; `field` names that column where it is known."""
+    """A row of the book does not hold what its column must; `table` and `field` say where, as far as it is known."""
+
+    verdict = "unreadable"
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message, RESTORE)
         self.field = field
+        self.table: str | None = None
 
 
 class MissingRow(UnreadableRow):
     """A row that must be there, as those beside it show, is not."""
+
+    verdict = "missing"
+
+
+class StrangeRow(UnreadableRow):
+    """A row that can be read, but was not written so by tallybook."""
+
+    verdict = "altered"
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,7 @@ def decode_text(text: str, kind: type[Value], field: str) -> Value:
     except (msgspec.MsgspecError, TypeError) as error:
         raise UnreadableRow(f"{field} holds {shorten(str(text))!r}: {first_line(error)}", field) from None
     if as_text(value) != text:
-        raise UnreadableRow(f"{field} is not written as tallybook writes it", field)
+        raise StrangeRow(f"{field} is not written as tallybook writes it", field)
     return value
 
 

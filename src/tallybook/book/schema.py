@@ -52,7 +52,7 @@ closings = Table(
     Column("closed_at", INSTANT, nullable=False),
     Column("unknown", Text, nullable=False, server_default="[]"),
     Column("prices", Text, nullable=False, server_default="[]"),
-    Column("schema_version", String(8), nullable=False, server_default=""),
+    Column("schema_version", String(8), nullable=False, server_default="<0005"),
     UniqueConstraint("source", "day"),
 )
 
@@ -111,7 +111,7 @@ adjustments = Table(
     Column("dimensions", Text, nullable=False, server_default="[]"),
     Column("prices", Text, nullable=False, server_default="[]"),
     Column("payload_version", Integer, nullable=False, server_default="2"),
-    Column("schema_version", String(8), nullable=False, server_default=""),
+    Column("schema_version", String(8), nullable=False, server_default="<0005"),
     Index("ix_adjustments_source_day", "source", "day"),
 )
 

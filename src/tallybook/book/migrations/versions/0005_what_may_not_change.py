@@ -10,7 +10,7 @@ down_revision = "0004"
 
 
 def schema_version() -> sa.Column[str]:
-    return sa.Column("schema_version", sa.String(8), nullable=False, server_default="")
+    return sa.Column("schema_version", sa.String(8), nullable=False, server_default="<0005")
 
 
 def upgrade() -> None:
