@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 def adjust_day(book: Book, source: Source, day: date, now: datetime, slicing: Slicing) -> Adjustment | None:
     """Posts what the source says of a closed day, less what the book knows of it, as one signed adjustment.
 
-    None where they agree, where the day is not closed, and where the source has fewer records than the book: a source
-    that shrank is no witness. The day is read as it was sliced when it was closed.
+    None where they agree, where the day is not closed, and where the source is no witness, as it has fewer records than
+    the book or we have pruned them ourselves. The day is read as it was sliced when it was closed.
     """
     known = book.known_content(source.name, day)
-    if known is None:
+    if known is None or day in book.prunings.days(source.name):
         return None
     wanted = Slicing(known.dimensions or slicing.dimensions, slicing.max_slices_per_day)
     told = next(source.contents([day], wanted))

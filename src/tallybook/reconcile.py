@@ -28,35 +28,38 @@ SOURCE_GONE = "source-gone"
 class Drift:
     """A closed day that its source now tells differently; `change` holds the signed measures.
 
-    `drift` where records were added or changed; `source-gone` where the source has fewer than the book, as after its
-    logs were pruned: then the book is the better witness.
+    `drift` where records were added or changed; `source-gone` where the source has fewer than the book, or was pruned by
+    ourselves, whatever has come since: then the book is the better witness.
     """
 
     source: str
     day: date
     change: Totals
+    pruned: bool = False
 
     @property
     def state(self) -> str:
-        return SOURCE_GONE if self.change[REQUESTS] < 0 else DRIFT
+        return SOURCE_GONE if self.pruned or self.change[REQUESTS] < 0 else DRIFT
 
     def as_json(self) -> dict[str, Any]:
         change = {name: value for name, value in zip(MEASURE_NAMES, self.change, strict=True) if value}
-        return {
+        answer = {
             "source": self.source,
             "day": self.day.isoformat(),
             "state": self.state,
             "change": safe_integers(change),
         }
+        return answer | ({"pruned": True} if self.pruned else {})
 
 
 def find_changes(book: Book, source: Source, days: Sequence[date]) -> Iterator[Drift]:
     """The ascending closed days whose totals are no longer those that the book knows, adjustments counted."""
+    pruned = book.prunings.days(source.name)
     for run in runs_of(days, source.days_per_read):
         known = book.known_totals(source.name, run[0], run[-1])
         for day, told in zip(run, source.totals(run), strict=True):
             if told != known.get(day, NOTHING):
-                yield Drift(source.name, day, subtract_totals(told, known.get(day, NOTHING)))
+                yield Drift(source.name, day, subtract_totals(told, known.get(day, NOTHING)), day in pruned)
 
 
 def find_drift(book: Book, source: Source, days: Sequence[date], slicing: Slicing) -> Iterator[Drift]:
@@ -64,12 +67,13 @@ def find_drift(book: Book, source: Source, days: Sequence[date], slicing: Slicin
 
     Each day is read as it was sliced. A source that has since learned to tell what it could not is no drift.
     """
+    pruned = book.prunings.days(source.name)
     for run in runs_of(days, source.days_per_read):
         known = {day: content for day in run if (content := book.known_content(source.name, day))}
         for dimensions, same in _sliced_alike(known, slicing):
             for content in source.contents(same, replace(slicing, dimensions=dimensions)):
                 if change := change_between(known[content.day], content):
-                    yield Drift(source.name, content.day, change.totals)
+                    yield Drift(source.name, content.day, change.totals, content.day in pruned)
 
 
 def _sliced_alike(known: dict[date, DayContent], slicing: Slicing) -> Iterator[tuple[tuple[str, ...], list[date]]]:

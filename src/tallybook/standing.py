@@ -146,8 +146,9 @@ def _agreement(
         }
         drift = {day: change[day] for day in closings if change[day] > 0 or (change[day] == 0 and drift.get(day) == 0)}
         gone = {day for day in closings if change[day] < 0}
-        late = {day: counts[day] for day in sorted(gone & pruned.keys()) if day in counts}
-    return Agreement(dict(sorted(drift.items())), frozenset(gone - pruned.keys()), late)
+        late = {day: counts[day] for day in sorted(pruned) if day in counts and change.get(day)}
+    kept = {day: requests for day, requests in sorted(drift.items()) if day not in pruned}
+    return Agreement(kept, frozenset(gone - pruned.keys()), late)
 
 
 def _safe_before(through: date | None, agreement: Agreement | None) -> date | None:

@@ -58,6 +58,12 @@ class Model:
     accepted: int = 0
     deleted: int = 0
     pruned_records: int = 0
+    compared_at: datetime | None = None
+    kept_since: date | None = None
+
+    def restart(self) -> None:
+        """What only a running server remembers is forgotten: when it last compared, and since when it keeps logs."""
+        self.compared_at = self.kept_since = None
 
     # The logs
 

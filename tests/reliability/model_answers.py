@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,7 +12,7 @@ from oracle import Record
 from reliability import model_figures as figures
 from reliability.model import LOCAL, Entry, Model, days, stamp
 
-STATES = ("closed", "zero", "missing", "open", "source-gone")
+STATES = ("closed", "zero", "missing", "open")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def expected_stats(model: Model, vintage: Vintage, first: date, last: date, by: 
         "to": str(last),
         "timezone": "UTC",
         "basis": vintage.basis,
-        "days": {state: list(states.values()).count(state) for state in STATES},
+        "days": {**dict.fromkeys(STATES, 0), **Counter(state for state in states.values() if state != "before")},
         "totals": figures.row(records),
         "top_models": figures.top_models(shown.values()),
         "series": [
@@ -76,7 +77,7 @@ def expected_stats(model: Model, vintage: Vintage, first: date, last: date, by: 
                 "date": str(day),
                 "state": states[day],
                 **(known[day].told.row if day in known else _NO_ROW),
-                "adjustments": adjustments.get(day, 0),
+                **({"adjustments": adjustments[day]} if day in adjustments else {}),
             }
             for day in days(first, last)
         ],

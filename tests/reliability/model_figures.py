@@ -169,3 +169,26 @@ def unknown(records: Iterable[Record], source: str) -> dict[str, list[str]]:
     sums = oracle.totals(records)
     silent = [name for name, count in KNOWN_BY.items() if sums["requests"] and not sums[count]]
     return {SHOWN_AS.get(name, name): [source] for name in sorted(silent)}
+
+
+def changed_slices(before: Told, after: Told) -> list[list[Any]]:
+    """The signed measures of each slice that is not what it was, in order."""
+    nothing = totals(())
+    one, other = before.content[0], after.content[0]
+    changed = {
+        key: [new - old for new, old in zip(other.get(key, nothing), one.get(key, nothing), strict=True)]
+        for key in {*one, *other}
+    }
+    return [[*key, *changed[key]] for key in oracle.in_order(changed) if any(changed[key])]
+
+
+def changed_histograms(before: Told, after: Told) -> list[list[Any]]:
+    """The signed counts of each bucket that does not hold what it did, in order."""
+    one, other = before.content[1], after.content[1]
+    found = []
+    for pair in oracle.in_order({*one, *other}):
+        old, new = one.get(pair, {}), other.get(pair, {})  # type: ignore[call-overload]
+        changed = [[place, new.get(place, 0) - old.get(place, 0)] for place in sorted({*old, *new})]
+        if counts := [entry for entry in changed if entry[1]]:
+            found.append([*pair, counts])
+    return found

@@ -17,6 +17,7 @@ import duckdb
 import psycopg
 import sqlalchemy as sa
 
+from tallybook.anchoring.log import ANCHOR_FILE
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import Settings, load_settings
 
@@ -190,6 +191,16 @@ class Home:
     book_url: str = ""
     keeper: Bookkeeper = field(init=False)
 
+    @property
+    def archive(self) -> Path:
+        """Where the records of days that are pruned may go."""
+        return self.folder / "archive"
+
+    @property
+    def anchors(self) -> Path:
+        """The file of heads."""
+        return self.folder / ANCHOR_FILE
+
     def settings(self) -> Settings:
         return load_settings({"home": str(self.folder), "book": self.book_url, **self.flags}, {})
 
@@ -205,7 +216,7 @@ class Home:
         self.homes.books.drop(self.book_url)
         shutil.rmtree(self.folder)
 
-    def copy(self, anchors: Path | None = None) -> Home:
+    def copy(self) -> Home:
         """A copy of the closed home, which goes on by itself."""
         other = Home(self.homes, self.homes.root / f"home-{next(_numbers)}", self.clock, dict(self.flags))
         shutil.copytree(self.folder, other.folder)

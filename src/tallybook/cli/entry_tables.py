@@ -56,11 +56,20 @@ def print_drift(console: Console, drifts: Sequence[Row], silent: Sequence[str] =
         others = " of the other sources" if silent else ""
         say(console, f"Every closed day{others} is as its source tells it.")
         return
+    pruned = [drift for drift in drifts if drift.get("pruned")]
+    listed = [drift for drift in drifts if not drift.get("pruned")]
+    if listed:
+        console.print(_drift_table(listed))
+    if pruned:
+        say(console, f"[dim]{count_of(len(pruned), 'day')} with nothing to compare: their logs were pruned.[/]")
+
+
+def _drift_table(drifts: Sequence[Row]) -> Table:
     table = _wrapping_table("day", "source", "state", "change")
     for drift in drifts:
         state = f"adjusted, entry {drift['adjustment']}" if "adjustment" in drift else drift["state"]
         table.add_row(drift["day"], escape(drift["source"]), Text(state, style="yellow"), _change(drift["change"]))
-    console.print(table)
+    return table
 
 
 def _wrapping_table(*columns: str) -> Table:
@@ -71,7 +80,9 @@ def _wrapping_table(*columns: str) -> Table:
 
 
 def _change(change: Row) -> str:
-    return ", ".join(f"{name} {int(value):+,}" for name, value in change.items()) or "other slices, same totals"
+    """The measures that changed, without the counts of what is known, which --json has."""
+    shown = {name: value for name, value in change.items() if not name.endswith("_count")}
+    return ", ".join(f"{name} {int(value):+,}" for name, value in shown.items()) or "other slices, same totals"
 
 
 def print_adjustments(console: Console, adjustments: Sequence[Row]) -> None:

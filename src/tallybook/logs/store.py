@@ -310,7 +310,7 @@ def _bounds(day: date) -> list[datetime]:
 def _records_of(connection: duckdb.DuckDBPyConnection, day: date) -> pa.RecordBatchReader:
     """The day's records, read as they are asked for."""
     query = f"SELECT {COLUMN_LIST} FROM log_records {_OF_DAY}"  # noqa: S608 - constants
-    return connection.execute(query, _bounds(day)).to_arrow_reader(ROWS_AT_ONCE)
+    return connection.sql(query, params=_bounds(day)).to_arrow_reader(ROWS_AT_ONCE)
 
 
 def _count_days(connection: duckdb.DuckDBPyConnection) -> dict[date, int]:

@@ -1,0 +1,254 @@
+"""The machine: what may happen to a home, in any order, and what must hold after each step."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from oracle import Record
+from reliability import stateful_checks as checks
+from reliability.model import DAY, LOCAL, Model, days
+from reliability.model_answers import as_stored
+from reliability.model_figures import Cut
+from reliability.stateful_home import Crash, Home, Homes
+from reliability.stateful_ledger import Ledger
+from reliability.stateful_operations import Backfill, Operation, Prune, Reconcile, Tick
+from reliability.stateful_tampering import TABLES, choose
+from reliability.stateful_traffic import CHANGES, SENDINGS, Sent
+from stories import stored
+from tallybook.anchoring.anchor import read_anchors
+from tallybook.book.ledger import Book
+from tallybook.bookkeeper import Bookkeeper
+from tallybook.errors import BookError
+from tallybook.job import DailyStatsJob
+from tallybook.logs.columns import Batch
+
+START = datetime(2026, 11, 10, 12, 0, tzinfo=UTC)
+LATEST = START + timedelta(days=24)
+FIRST_DAY, LAST_DAY = START.date() - 9 * DAY, LATEST.date()
+"""No record is of a day before the one, and the clock never comes to one after the other."""
+
+CUTS = (Cut(), Cut(("model",)), Cut(("team", "user")), Cut(("provider", "model", "team"), 3))
+JUMPS = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(minutes=10),
+    timedelta(hours=7),
+    DAY,
+    7 * DAY,
+    -timedelta(minutes=1),
+    -timedelta(hours=7),
+    -DAY,
+)
+EDGES = (time(0, 0), time(0, 4, 59, 999_999), time(0, 5), time(0, 5, 0, 1), time(0, 15), time(23, 59, 59, 999_999))
+DAYS_AGO = st.integers(0, 9)
+
+
+def operations(model: Model, home: Home) -> dict[str, Callable[[int, int], Operation]]:
+    """What a home can be told to do, by name: two numbers of days ago say of which days."""
+    today = model.now.date()
+
+    def between(one: int, other: int) -> tuple[date, date]:
+        return today - max(one, other) * DAY, today - min(one, other) * DAY
+
+    return {
+        "tick": lambda *_: Tick(model),
+        "tick while importing": lambda *_: Tick(model, is_importing=True),
+        "backfill": lambda one, other: Backfill(model, *between(one, other)),
+        "backfill while importing": lambda one, other: Backfill(model, *between(one, other), is_importing=True),
+        "reconcile": lambda one, other: Reconcile(model, *between(one, other), post=False),
+        "adjust": lambda one, other: Reconcile(model, *between(one, other), post=True),
+        "prune": lambda one, _: Prune(model, today - one * DAY, None),
+        "prune with archive": lambda one, _: Prune(model, today - one * DAY, home.archive),
+    }
+
+
+OPERATIONS = ("tick", "tick while importing", "backfill", "backfill while importing", "reconcile", "adjust", "prune", "prune with archive")
+WRITING = ("tick", "backfill", "reconcile", "adjust", "prune", "prune with archive")
+
+
+class HomeMachine(RuleBasedStateMachine):
+    """One home, and the model of it."""
+
+    def __init__(self, homes: Homes, figures: Counter[str]) -> None:
+        super().__init__()
+        self.figures = figures
+        self.model = Model(START)
+        self.home = homes.new(lambda: self.model.now)
+        self.ledger = Ledger(self.home, self.model, figures)
+        self.named: list[Record] = []
+        self.sent = 0
+        self.old: Home | None = None
+        self.instants: list[datetime] = []
+        self.figures["runs"] += 1
+
+    @initialize(cut=st.sampled_from(CUTS), adjust_after=st.sampled_from((None, 0, 1)), keep=st.sampled_from((None, None, 3)))
+    def open_the_home(self, cut: Cut, adjust_after: int | None, keep: int | None) -> None:
+        self._open(cut, adjust_after, keep)
+        self.ledger.check_rows()
+
+    def _open(self, cut: Cut, adjust_after: int | None, keep: int | None) -> None:
+        self.model.cut, self.model.adjust_after_days, self.model.keep_logs_days = cut, adjust_after, keep
+        flags = {"dimensions": cut.dimensions, "max_slices_per_day": cut.max_slices}
+        self.home.open(**flags, adjust_after_days=adjust_after, keep_logs_days=keep)
+        self.model.restart()
+
+    # Records come
+
+    @rule(sendings=SENDINGS)
+    def records_come(self, sendings: list[Sent]) -> None:
+        self._send([self._make(sending) for sending in sendings])
+
+    def _make(self, sending: Sent) -> Record:
+        self.sent += 1
+        return sending.made(self.model.now.date(), self.sent)
+
+    def _send(self, records: list[Record]) -> None:
+        """Those of days that are pruned stay away: what becomes of them is another story."""
+        batch = [entry for entry in records if entry["created_at"].date() not in self.model.pruned]
+        if batch:
+            receipt = self.home.keeper.intake.store(Batch(stored(batch), range(len(batch)))).result()
+            assert receipt.accepted == self.model.accept(batch)
+            assert receipt.accepted + receipt.duplicates == len(batch)
+            self.named += [entry for entry in batch if entry["request_id"]]
+
+    @precondition(lambda self: self.named)
+    @rule(numbers=st.lists(st.integers(0, 50), min_size=1, max_size=4), days_later=st.integers(0, 1), status=st.sampled_from((None, 201)))
+    def records_come_again(self, numbers: list[int], days_later: int, status: int | None) -> None:
+        """A record is the same whatever else it says, as long as `request_id` and status are."""
+        again = [dict(self.named[number % len(self.named)]) for number in numbers]
+        for entry in again:
+            entry["created_at"] -= days_later * DAY
+            entry["status_code"] = status or entry["status_code"]
+        self._send(again)
+
+    # Somebody opens the logs while the home is closed
+
+    @contextmanager
+    def _behind_our_back(self) -> Iterator[Any]:
+        with self.home.behind_our_back() as connection:
+            yield connection
+        self.model.restart()
+
+    @precondition(lambda self: self.model.records)
+    @rule(number=st.integers(0, 9))
+    def a_day_is_deleted(self, number: int) -> None:
+        counts = self.model.counts()
+        day = list(counts)[number % len(counts)]
+        with self._behind_our_back() as connection:
+            connection.execute("DELETE FROM log_records WHERE CAST(created_at AS DATE) = ?", [day])
+        self.model.take_out(self.model.on(day))
+
+    @precondition(lambda self: self.model.records)
+    @rule(numbers=st.lists(st.integers(0, 50), min_size=1, max_size=3))
+    def records_are_deleted(self, numbers: list[int]) -> None:
+        places = {number % len(self.model.records) for number in numbers}
+        gone = [self.model.records[place] for place in places]
+        with self._behind_our_back() as connection:
+            for entry in gone:
+                connection.execute(*_statement("DELETE FROM log_records", entry))
+        self.model.take_out(gone)
+
+    @precondition(lambda self: self.model.records)
+    @rule(number=st.integers(0, 50), change=st.sampled_from(CHANGES))
+    def a_record_is_changed(self, number: int, change: dict[str, Any]) -> None:
+        changed = self.model.records[number % len(self.model.records)]
+        values = ", ".join(f"{name} = {'NULL' if value is None else repr(value)}" for name, value in change.items())
+        with self._behind_our_back() as connection:
+            connection.execute(*_statement(f"UPDATE log_records SET {values}", changed))
+        self.model.change(changed, **change)
+
+    # The home is told to do something
+
+    @rule(name=st.sampled_from(OPERATIONS), one=DAYS_AGO, other=DAYS_AGO)
+    def something_is_done(self, name: str, one: int, other: int) -> None:
+        operation = self._operation(name, one, other)
+        before = self._unaffected_by_pruning(operation)
+        answer = operation.do(self.home.keeper)
+        self._done(operation, answer)
+        assert before == self._unaffected_by_pruning(operation)
+
+    def _operation(self, name: str, one: int, other: int) -> Operation:
+        return operations(self.model, self.home)[name](one, other)
+
+    def _done(self, operation: Operation, answer: Any) -> None:
+        self.ledger.enter(operation)
+        assert answer == operation.answer()
+
+    def _unaffected_by_pruning(self, operation: Operation) -> Any:
+        """Statistics and verification, where all that is done is pruning."""
+        if not isinstance(operation, Prune):
+            return None
+        stats = self.home.keeper.stats(first=str(FIRST_DAY), last=str(LAST_DAY), by="model")
+        return stats, self.home.keeper.verify()
+
+    @rule(name=st.sampled_from(WRITING), one=DAYS_AGO, other=DAYS_AGO, point=st.integers(1, 60), dies=st.booleans())
+    def it_fails_at_a_point(self, name: str, one: int, other: int, point: int, dies: bool) -> None:
+        """Before a COMMIT nothing is there of the transaction, after it all is, whatever the writer was told."""
+        operation, answer = self._operation(name, one, other), None
+        with suppress(Crash, BookError), self.home.failing(point, dies) as writes:
+            answer = operation.do(self.home.keeper)
+        if not writes.struck:
+            self._done(operation, answer)
+            return
+        self.figures["crashes" if dies else "faults"] += 1
+        if dies:
+            self.model.restart()
+        else:
+            self.model.forget()
+        added = self.ledger.enter(operation, interrupted=True)
+        for table in ("closings", "adjustments", "prunings", "daily_stats"):
+            assert added[table] == writes.committed[table]
+
+    @rule(name=st.sampled_from(("tick", "backfill", "adjust")), one=DAYS_AGO, other=DAYS_AGO)
+    def another_server_does_it_in_between(self, name: str, one: int, other: int) -> None:
+        """After our server has read what it needs, another one that has the same book open closes and adjusts."""
+
+    # Time
+
+    @rule(jump=st.sampled_from(JUMPS))
+    def time_passes(self, jump: timedelta) -> None:
+        self._move_clock(self.model.now + jump)
+
+    @rule(edge=st.sampled_from(EDGES), days_later=st.integers(0, 1))
+    def it_is(self, edge: time, days_later: int) -> None:
+        self._move_clock(datetime.combine(self.model.now.date() + days_later * DAY, edge, UTC))
+
+    def _move_clock(self, now: datetime) -> None:
+        if START <= now <= LATEST:
+            self.model.now = now
+
+    # Restarts, copies and tampering
+
+    @rule(cut=st.sampled_from(CUTS), adjust_after=st.sampled_from((None, 0, 1)), keep=st.sampled_from((None, None, 3)))
+    def it_is_restarted(self, cut: Cut, adjust_after: int | None, keep: int | None) -> None:
+        self.home.close()
+        self._open(cut, adjust_after, keep)
+
+    # What must hold
+
+    @invariant()
+    def everything_is_as_the_model_says(self) -> None:
+        if not hasattr(self.home, "keeper"):
+            return
+        self.figures["steps"] += 1
+        self.ledger.check_rows()
+        checks.check_adjusted(self.home, self.model, FIRST_DAY, LAST_DAY)
+        assert self.home.keeper.logs.counts() == self.model.counts()
+
+    def teardown(self) -> None:
+        self.home.close()
+        self.home.erase()
+
+
+def _statement(act: str, entry: Record) -> tuple[str, list[Any]]:
+    """The statement that does it to this record, or to one that is exactly alike."""
+    alike = " AND ".join(f'"{name}" IS NOT DISTINCT FROM ?' for name in entry)
+    return f"{act} WHERE rowid = (SELECT MIN(rowid) FROM log_records WHERE {alike})", list(as_stored(entry))
