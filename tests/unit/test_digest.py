@@ -150,8 +150,8 @@ def test_a_link_of_version_2_covers_every_field_without_exception() -> None:
     changed = {"seq": 2, "records": 3, "payload_version": 3, "day": date(2026, 11, 21)}
     for field in asdict(closing):
         if field != "chain":
-            other = replace(closing, **{field: changed.get(field, "other")})
-            assert other.link() != closing.link(), field
+            other: dict[str, Any] = {field: changed.get(field, "other")}
+            assert replace(closing, **other).link() != closing.link(), field
 
 
 def test_the_first_link_binds_the_book() -> None:
