@@ -18,6 +18,7 @@ from tallybook.measures import HISTOGRAM_DIMENSIONS, MEASURE_NAMES
 PAYLOAD_VERSION = 2
 """How an entry of the chain is hashed today; entries of version 1 stay as they are and can still be verified."""
 
+PAYLOAD_VERSIONS = (1, PAYLOAD_VERSION)
 MAX_SAFE_INTEGER = (1 << 53) - 1
 DAY_FORMAT = "tallybook-day/1"
 CHANGE_FORMAT = "tallybook-change/1"

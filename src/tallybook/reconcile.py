@@ -28,8 +28,8 @@ SOURCE_GONE = "source-gone"
 class Drift:
     """A closed day that its source now tells differently; `change` holds the signed measures.
 
-    `drift` where records were added or changed; `source-gone` where the source has fewer than the book, or was pruned by
-    ourselves, whatever has come since: then the book is the better witness.
+    `drift` where records were added or changed; `source-gone` where the source has fewer than the book, or we have
+    pruned it ourselves, whatever has come since: then the book is the better witness.
     """
 
     source: str

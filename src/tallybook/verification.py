@@ -24,11 +24,10 @@ from tallybook.book.ledger import Book
 from tallybook.book.migrate import KNOWN_REVISIONS
 from tallybook.change import apply_changes
 from tallybook.content import DayContent
-from tallybook.digest import PAYLOAD_VERSION, digest_change, digest_day, genesis
+from tallybook.digest import PAYLOAD_VERSIONS, digest_change, digest_day, genesis
 from tallybook.errors import BookError, DamagedBook, NoBook
 from tallybook.measures import LATENCY_COUNT, MEASURE_NAMES, REQUESTS, add_totals
 
-PAYLOAD_VERSIONS = (1, PAYLOAD_VERSION)
 INTACT = "intact"
 VERDICTS = ("unreadable", "missing", "altered", "forked", "truncated")
 """Worst first: a book has the verdict of the worst of its faults."""
@@ -135,6 +134,7 @@ class _Walk:
     counts: dict[str, int] = field(default_factory=lambda: {"closings": 0, "adjustments": 0})
     known: dict[tuple[str, str], DayContent] = field(default_factory=dict)
     adjusted: set[tuple[str, str]] = field(default_factory=set)
+    closed: set[tuple[str, str]] = field(default_factory=set)
     due: int = 1
     prev_chain: str | None = None
 
@@ -151,7 +151,8 @@ class _Walk:
         try:
             entry = read_closing(row) if table == "closings" else read_adjustment(row)
         except UnreadableRow as error:
-            yield Fault(error.verdict, table, error.message, row.seq, row.source, row.day, error.field)
+            seq = row.seq if type(row.seq) is int else None
+            yield Fault(error.verdict, table, error.message, seq, _shown(row.source), _shown(row.day), error.field)
             return
         expected = self._expected(entry)
         yield from _sequence_faults(table, entry, self.due)
@@ -167,15 +168,15 @@ class _Walk:
             return {}
         if self.prev_chain is not None:
             return {"prev_chain": self.prev_chain}
-        version = entry.payload_version if entry.payload_version in PAYLOAD_VERSIONS else PAYLOAD_VERSION
         try:
             identity = self.book.identity()
         except UnreadableRow:
             return {"prev_chain": ""}
-        return {"prev_chain": genesis(identity.book_id, identity.created_at, version)}
+        return {"prev_chain": genesis(identity.book_id, identity.created_at, entry.payload_version)}
 
     def _day_faults(self, closing: Closing) -> Iterator[Fault]:
         place = (closing.seq, closing.source, str(closing.day))
+        self.closed.add((closing.source, str(closing.day)))
         try:
             content, stat = self.book.content_of(closing)
         except UnreadableRow as error:
@@ -191,7 +192,8 @@ class _Walk:
         place = (adjustment.seq, adjustment.source, str(adjustment.day))
         before = self.known.get((adjustment.source, str(adjustment.day)))
         if before is None:
-            yield Fault("missing", "adjustments", "the day that it adjusts is not in the book", *place)
+            if (adjustment.source, str(adjustment.day)) not in self.closed:
+                yield Fault("missing", "adjustments", "the day that it adjusts is not in the book", *place)
             return
         try:
             after = apply_changes(before, [adjustment.change])
@@ -201,6 +203,10 @@ class _Walk:
         self.known[adjustment.source, str(adjustment.day)] = after
         for name, fault in _change_faults(adjustment, before, after):
             yield Fault("altered", "adjustments", fault, *place, name)
+
+
+def _shown(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _sequence_faults(table: str, entry: Entry, due: int) -> Iterator[Fault]:

@@ -169,12 +169,15 @@ class Model:
     # Differences
 
     def differs(self, day: date, whole: bool) -> tuple[str, dict[str, int]] | None:
-        """The state of a closed day that its source tells otherwise, with the signed measures; `whole` sees slices."""
+        """The state of a closed day that its source tells otherwise, with the signed measures; `whole` sees slices.
+
+        Of a day that we have pruned ourselves nothing can be said any more, whatever has come since.
+        """
         known, told = self.known()[day].told, self.told(day)
         change = figures.subtract(figures.totals(told.records), figures.totals(known.records))
         if not change and not (whole and told.content != known.content):
             return None
-        return ("source-gone" if change.get("requests", 0) < 0 else "drift"), change
+        return ("source-gone" if day in self.pruned or change.get("requests", 0) < 0 else "drift"), change
 
     def is_postable(self, day: date) -> bool:
         """Whether an adjustment is due: the day differs, and its source did not shrink."""

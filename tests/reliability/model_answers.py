@@ -116,6 +116,7 @@ def expected_standing(model: Model) -> dict[str, Any]:
     change = {day: counts.get(day, 0) - len(entry.told.records) for day, entry in sorted(model.known().items())}
     only_changed = {day for day, note in model.notes.items() if note.state == "drift" and "requests" not in note.change}
     drift = {day: more for day, more in change.items() if more > 0 or (more == 0 and day in only_changed)}
+    late = {day: counts[day] for day in sorted(model.pruned) if day in counts and change[day]}
     gone = sorted(day for day, more in change.items() if more < 0 and day not in model.pruned)
     through = _closed_through(model.first_day(), closings)
     return {
@@ -125,8 +126,9 @@ def expected_standing(model: Model) -> dict[str, Any]:
         "days_closed": sum(bool(entry.told.records) for entry in closings.values()),
         "days_zero": sum(not entry.told.records for entry in closings.values()),
         "missing": [str(day) for day in model.missing()],
-        "drift": [{"day": str(day), "requests": more} for day, more in drift.items()],
+        "drift": [{"day": str(day), "requests": more} for day, more in drift.items() if day not in model.pruned],
         "source_gone": [str(day) for day in gone],
+        "late_after_pruning": [{"day": str(day), "requests": count} for day, count in late.items()],
         "adjustments": sum(entry.adjusts for entry in model.entries),
         "days_pruned": len(model.pruned),
         "pruned_through": _iso(max(model.pruned, default=None)),

@@ -89,10 +89,17 @@ class HomeMachine(RuleBasedStateMachine):
         self.instants: list[datetime] = []
         self.figures["runs"] += 1
 
-    @initialize(cut=st.sampled_from(CUTS), adjust_after=st.sampled_from((None, 0, 1)), keep=st.sampled_from((None, None, 3)))
-    def open_the_home(self, cut: Cut, adjust_after: int | None, keep: int | None) -> None:
+    @initialize(
+        cut=st.sampled_from(CUTS),
+        adjust_after=st.sampled_from((None, 0, 1)),
+        keep=st.sampled_from((None, None, 3)),
+        sendings=SENDINGS,
+    )
+    def the_home_is_opened(self, cut: Cut, adjust_after: int | None, keep: int | None, sendings: list[Sent]) -> None:
         self._open(cut, adjust_after, keep)
         self.ledger.check_rows()
+        self.records_come(sendings)
+        self.time_passes(JUMPS[2])
 
     def _open(self, cut: Cut, adjust_after: int | None, keep: int | None) -> None:
         self.model.cut, self.model.adjust_after_days, self.model.keep_logs_days = cut, adjust_after, keep
@@ -110,14 +117,21 @@ class HomeMachine(RuleBasedStateMachine):
         self.sent += 1
         return sending.made(self.model.now.date(), self.sent)
 
-    def _send(self, records: list[Record]) -> None:
-        """Those of days that are pruned stay away: what becomes of them is another story."""
-        batch = [entry for entry in records if entry["created_at"].date() not in self.model.pruned]
-        if batch:
-            receipt = self.home.keeper.intake.store(Batch(stored(batch), range(len(batch)))).result()
-            assert receipt.accepted == self.model.accept(batch)
-            assert receipt.accepted + receipt.duplicates == len(batch)
-            self.named += [entry for entry in batch if entry["request_id"]]
+    def _send(self, batch: list[Record]) -> None:
+        receipt = self.home.keeper.intake.store(Batch(stored(batch), range(len(batch)))).result()
+        assert receipt.accepted == self.model.accept(batch)
+        assert receipt.accepted + receipt.duplicates == len(batch)
+        self.named += [entry for entry in batch if entry["request_id"]]
+
+    @precondition(lambda self: self.model.closings())
+    @rule(number=st.integers(0, 30), kind=st.integers(0, 12), named=st.booleans(), later=st.booleans())
+    def a_late_record_comes(self, number: int, kind: int, named: bool, later: bool) -> None:
+        """For a day that is closed; `later` the server has the time to see that it stays so."""
+        closed = sorted(self.model.closings())
+        days_ago = (self.model.now.date() - closed[number % len(closed)]).days
+        self._send([self._make(Sent(days_ago, 0, kind, named))])
+        if later:
+            self.time_passes(DAY)
 
     @precondition(lambda self: self.named)
     @rule(numbers=st.lists(st.integers(0, 50), min_size=1, max_size=4), days_later=st.integers(0, 1), status=st.sampled_from((None, 201)))
@@ -167,6 +181,11 @@ class HomeMachine(RuleBasedStateMachine):
 
     # The home is told to do something
 
+    @rule()
+    def a_day_passes_and_is_closed(self) -> None:
+        self.it_is(EDGES[2], 1)
+        self.something_is_done("tick", 0, 0)
+
     @rule(name=st.sampled_from(OPERATIONS), one=DAYS_AGO, other=DAYS_AGO)
     def something_is_done(self, name: str, one: int, other: int) -> None:
         operation = self._operation(name, one, other)
@@ -201,11 +220,11 @@ class HomeMachine(RuleBasedStateMachine):
         self.figures["crashes" if dies else "faults"] += 1
         if dies:
             self.model.restart()
-        else:
-            self.model.forget()
         added = self.ledger.enter(operation, interrupted=True)
         for table in ("closings", "adjustments", "prunings", "daily_stats"):
             assert added[table] == writes.committed[table]
+        if name == "tick" and not dies:
+            self._restart()
 
     @rule(name=st.sampled_from(("tick", "backfill", "adjust")), one=DAYS_AGO, other=DAYS_AGO)
     def another_server_does_it_in_between(self, name: str, one: int, other: int) -> None:
@@ -231,6 +250,12 @@ class HomeMachine(RuleBasedStateMachine):
     def it_is_restarted(self, cut: Cut, adjust_after: int | None, keep: int | None) -> None:
         self.home.close()
         self._open(cut, adjust_after, keep)
+
+    def _restart(self) -> None:
+        """How much of what it remembers a server had noted when it failed is nobody's business."""
+        self.home.close()
+        self.home.open()
+        self.model.restart()
 
     # What must hold
 

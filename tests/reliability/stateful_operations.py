@@ -134,10 +134,13 @@ class Reconcile(Operation):
         return keeper.reconcile(first=str(self._first), last=str(self._last), post=self._post)
 
     def answer(self) -> Any:
-        posted = {entry.day: {"adjustment": entry.seq} for entry in self.model.entries[self._last_seq :]}
+        more = {
+            **{day: {"pruned": True} for day in self.model.pruned},
+            **{entry.day: {"adjustment": entry.seq} for entry in self.model.entries[self._last_seq :]},
+        }
         return {
             "results": [
-                {"source": LOCAL, "day": str(day), "state": state, "change": change, **posted.get(day, {})}
+                {"source": LOCAL, "day": str(day), "state": state, "change": change, **more.get(day, {})}
                 for day, (state, change) in self._differences.items()
             ],
             "failed": [],

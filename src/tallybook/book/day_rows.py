@@ -58,7 +58,10 @@ def in_range(query: sa.Select[Any], table: sa.Table, source: str, first: date, l
 
 def read_stat(connection: sa.Connection, closing: Closing) -> sa.Row[Any] | None:
     """The day's row of `daily_stats`, as it lies there; None where there is none."""
-    return next(iter(_rows(connection, daily_stats, closing)), None)
+    rows = _rows(connection, daily_stats, closing)
+    if len(rows) > 1:
+        raise StrangeRow(f"the day has {len(rows)} daily stats")
+    return next(iter(rows), None)
 
 
 def read_content(connection: sa.Connection, closing: Closing) -> DayContent:

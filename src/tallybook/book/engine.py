@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from tallybook.errors import BookError, DamagedBook, UsageError, first_line
+from tallybook.errors import BookError, DamagedBook, NoBook, UsageError, first_line
 
 BUSY_TIMEOUT_MS = 30_000
 PATIENCE_S = BUSY_TIMEOUT_MS / 1_000
@@ -79,6 +79,9 @@ FAULTS = (
         "The book's file is not a SQLite database.",
         "Restore it from a backup, or name another with --book.",
     ),
+    ("Could not decode to UTF-8", DamagedBook, "A text in the book is damaged.", "Restore it from a backup."),
+    ("no such table", NoBook, "A table of the book is not there.", "Restore it from a backup."),
+    ('relation "', NoBook, "A table of the book is not there.", "Restore it from a backup."),
     ("malformed", DamagedBook, "The book's file is damaged.", "Restore it from a backup."),
     ("locked", BookError, "The book is locked by another process.", "Try again when it is done."),
 )

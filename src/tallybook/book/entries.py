@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
 from tallybook.change import Change
 from tallybook.content import LatencyHistogram, Slice
-from tallybook.digest import MAX_SAFE_INTEGER, canonical_bytes, chain_link, safe_integers
+from tallybook.digest import MAX_SAFE_INTEGER, PAYLOAD_VERSIONS, canonical_bytes, chain_link, safe_integers
 from tallybook.errors import BookError, first_line, shorten
 from tallybook.histogram import Histogram
 from tallybook.measures import MEASURE_NAMES, Totals
@@ -176,9 +176,12 @@ def read_day(row: sa.Row[Any], column: str = "day") -> date:
     """The day in a row's column."""
     text = row._mapping[column]  # noqa: SLF001 - a Row's public mapping
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except (TypeError, ValueError):
-        raise UnreadableRow(f"{column} holds no day but {shorten(str(text))!r}", column) from None
+        day = None
+    if day is None or day.isoformat() != text:
+        raise UnreadableRow(f"{column} holds no day but {shorten(str(text))!r}", column)
+    return day
 
 
 def read_number(row: sa.Row[Any], column: str) -> int:
@@ -189,6 +192,14 @@ def read_number(row: sa.Row[Any], column: str) -> int:
     return value
 
 
+def read_text(row: sa.Row[Any], column: str) -> Any:
+    """The text in a row's column; NULL where no constraint stands any more is for the hash to tell."""
+    value = row._mapping[column]  # noqa: SLF001
+    if value is not None and not isinstance(value, str):
+        raise UnreadableRow(f"{column} holds no text but {shorten(repr(value))}", column)
+    return value
+
+
 def read_measures(row: sa.Row[Any]) -> Totals:
     """The measures of a row."""
     return tuple(read_number(row, name) for name in MEASURE_NAMES)
@@ -196,17 +207,25 @@ def read_measures(row: sa.Row[Any]) -> Totals:
 
 def read_closing(row: sa.Row[Any]) -> Closing:
     """The closing in a row."""
-    for column in ("seq", "records", "payload_version"):
-        read_number(row, column)
-    return Closing(**{**row._mapping, "day": read_day(row)})  # noqa: SLF001
+    return Closing(**_read_fields(row, Closing, PAYLOAD_VERSIONS), day=read_day(row))
 
 
 def read_adjustment(row: sa.Row[Any]) -> Adjustment:
     """The adjustment in a row, with its change."""
-    kept = {name: row._mapping[name] for name in _field_names(Adjustment) if name not in ("change", "day")}  # noqa: SLF001
-    for column in ("seq", "payload_version"):
-        read_number(row, column)
-    return Adjustment(**kept, day=read_day(row), change=_read_change(row))
+    fields_read = _read_fields(row, Adjustment, PAYLOAD_VERSIONS[1:])
+    return Adjustment(**fields_read, day=read_day(row), change=_read_change(row))
+
+
+def _read_fields(row: sa.Row[Any], kind: type[Any], versions: Sequence[int]) -> dict[str, Any]:
+    """The entry's fields that are a column of their own, but for its day."""
+    names = [name for name in _field_names(kind) if name not in ("day", "change")]
+    read = {name: (read_number if name in NUMBERS else read_text)(row, name) for name in names}
+    if read["payload_version"] not in versions:
+        raise UnreadableRow(f"there is no payload_version {read['payload_version']}", "payload_version")
+    return read
+
+
+NUMBERS = ("seq", "records", "payload_version")
 
 
 Cells = tuple[int | str | None, ...]
@@ -234,14 +253,16 @@ def _texts(cells: Cells, field: str) -> tuple[str | None, ...]:
 
 def _numbers(cells: Cells, count: int, field: str) -> tuple[int, ...]:
     """Numbers, of which those beyond ±(2^53 - 1) are decimal strings."""
-    numbers = tuple(int(cell) for cell in cells if cell is not None and (isinstance(cell, int) or _is_large(cell)))
+    numbers = tuple(int(cell) for cell in cells if _is_number(cell))
     if not len(numbers) == len(cells) == count:
         raise UnreadableRow(f"{field} has not {count} whole numbers where it should", field)
     return numbers
 
 
-def _is_large(cell: str) -> bool:
-    return bool(_DECIMAL.fullmatch(cell)) and abs(int(cell)) > MAX_SAFE_INTEGER
+def _is_number(cell: int | str | None) -> TypeGuard[int | str]:
+    if isinstance(cell, int):
+        return abs(cell) <= MAX_SAFE_INTEGER
+    return cell is not None and bool(_DECIMAL.fullmatch(cell)) and abs(int(cell)) > MAX_SAFE_INTEGER
 
 
 def closing_row(closing: Closing) -> dict[str, Any]:
