@@ -12,6 +12,7 @@ pairs of (bucket, count) in order of bucket; they add, and subtract, exactly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 PRECISION_BITS = 6
 MAX_LATENCY_MS = (1 << 31) - 1
@@ -68,8 +69,5 @@ def percentile(histogram: Histogram, percent: int) -> int | None:
     rank = -(-total(histogram) * percent // 100)
     if rank == 0:
         return None
-    for bucket, count in histogram:
-        rank -= count
-        if rank <= 0:
-            return midpoint_of(bucket)
-    raise AssertionError("a rank lies within the histogram's total")
+    running = accumulate(count for _, count in histogram)
+    return next(midpoint_of(bucket) for (bucket, _), seen in zip(histogram, running, strict=True) if seen >= rank)

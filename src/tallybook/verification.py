@@ -99,10 +99,10 @@ def verify_book(book: Book, anchors: Iterable[Exported] | None = None) -> Verifi
 
 def verdict_on(error: BookError) -> Verification | None:
     """The verdict on a book that cannot be opened, where that is what the error says."""
-    for kind, verdict in WHOLE_BOOK:
-        if isinstance(error, kind):
-            return Verification(verdict, 0, 0, None, False, (Fault(verdict, "book", error.message),))
-    return None
+    verdict = next((verdict for kind, verdict in WHOLE_BOOK if isinstance(error, kind)), None)
+    if verdict is None:
+        return None
+    return Verification(verdict, 0, 0, None, False, (Fault(verdict, "book", error.message),))
 
 
 def _identity_faults(book: Book) -> Iterator[Fault]:
@@ -181,7 +181,7 @@ class _Walk:
             content, stat = self.book.content_of(closing)
         except UnreadableRow as error:
             yield Fault(error.verdict, error.table or "daily_stats", error.message, *place, error.field)
-        except BookError as error:
+        except DamagedBook as error:
             yield Fault("unreadable", "daily_stats", error.message, *place)
         else:
             if (closing.source, str(closing.day)) in self.adjusted:

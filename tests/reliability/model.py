@@ -93,7 +93,7 @@ class Model:
         self.pruned_records += len(gone)
 
     def on(self, day: date) -> list[Record]:
-        return [entry for entry in self.records if _day(entry) == day]
+        return on(day, self.records)
 
     def counts(self) -> dict[date, int]:
         counts: dict[date, int] = {}
@@ -185,13 +185,14 @@ class Model:
         return difference is not None and difference[0] == "drift"
 
     def fresh_note(self, day: date, whole: bool) -> Note | None:
-        """The note that comparing the day now leaves; it is dated as the one before, if that said the same."""
+        """The note that comparing the day now leaves."""
         difference = self.differs(day, whole)
-        if difference is None:
-            return None
+        return self.note(day, *difference) if difference else None
+
+    def note(self, day: date, state: str, change: dict[str, int]) -> Note:
+        """The note on a day that is found to differ; it is dated as the one before, if that said the same."""
         before = self.notes.get(day)
-        since = before.since if before and before.state == difference[0] else stamp(self.now)
-        return Note(difference[0], since, difference[1])
+        return Note(state, before.since if before and before.state == state else stamp(self.now), change)
 
     def is_overdue(self, note: Note | None, day: date) -> bool:
         """Whether the drift has lasted long enough to be posted unasked."""
@@ -218,6 +219,11 @@ class Model:
 
 
 _CHANGED = "records were changed after it was closed"
+
+
+def on(day: date, records: Iterable[Record]) -> list[Record]:
+    """Those of the day."""
+    return [entry for entry in records if _day(entry) == day]
 
 
 def days(first: date, last: date) -> Iterator[date]:

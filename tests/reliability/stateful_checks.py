@@ -11,6 +11,7 @@ from reliability.model import Model
 from reliability.model_answers import Vintage, adjusted, as_of, as_stored, expected_standing, expected_stats, original
 from reliability.stateful_home import Home
 from tallybook.anchoring.anchor import read_anchors
+from tallybook.verification import Verification, verify_book
 
 
 def check_logs(home: Home, model: Model) -> None:
@@ -74,20 +75,18 @@ def check_standing(home: Home, model: Model) -> None:
     assert {name: told[name] for name in expected} == expected
 
 
-def check_chain(home: Home, model: Model, is_settled: bool) -> None:
+def check_chain(home: Home, model: Model) -> None:
     """The book is intact and guarded, and goes on from every head that left it."""
     heads = home.keeper.book.heads()
     kept = read_anchors(home.anchors) if home.anchors.exists() and home.anchors.stat().st_size else []
     assert [(head.seq, head.at) for head in heads] == [(entry.seq, entry.recorded_at) for entry in model.entries]
     assert kept == heads[: len(kept)]
-    assert len(kept) == len(heads) or not is_settled
-    verdict = home.keeper.verify(kept)
-    assert verdict == {
-        "verdict": "intact",
-        "closings": len(model.closings()),
-        "adjustments": sum(entry.adjusts for entry in model.entries),
-        "head": heads[-1].chain if heads else None,
-        "anchored": bool(kept),
-        "faults": (),
-        "unguarded": (),
-    }
+    assert verify_book(home.keeper.book, kept) == Verification(
+        verdict="intact",
+        closings=len(model.closings()),
+        adjustments=sum(entry.adjusts for entry in model.entries),
+        head=heads[-1].chain if heads else None,
+        anchored=bool(kept),
+        faults=(),
+        unguarded=(),
+    )

@@ -98,12 +98,13 @@ class Ledger:
         assert set(days) <= may
         assert interrupted or must <= set(days)
         allowed = {day: operation.notes(day) for day in self.model.closings()}
+        operation.posted = {day: seq for seq, day in posted}
         for seq, day in posted:
             before = self.model.known()[day].told
             self._check_adjustment(self.model.adjust(seq, day), before)
         for day in self.model.closings():
             if day in days:
-                allowed[day] = [*(allowed[day] if interrupted else ()), self.model.fresh_note(day, whole=True)]
+                allowed[day] = [*(allowed[day] if interrupted else ()), *operation.notes_when_adjusted(day)]
             if interrupted:
                 allowed[day].append(self.model.notes.get(day))
         self._enter_notes(allowed)

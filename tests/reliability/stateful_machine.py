@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -14,21 +14,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from oracle import Record
 from reliability import stateful_checks as checks
-from reliability.model import DAY, LOCAL, Model, days
+from reliability.model import DAY, Model
 from reliability.model_answers import as_stored
 from reliability.model_figures import Cut
 from reliability.stateful_home import Crash, Home, Homes
 from reliability.stateful_ledger import Ledger
-from reliability.stateful_operations import Backfill, Operation, Prune, Reconcile, Tick
-from reliability.stateful_tampering import TABLES, choose
+from reliability.stateful_operations import AdjustElsewhere, Backfill, CloseElsewhere, Operation, Prune, Reconcile, Tick
+from reliability.stateful_tampering import ACTS, TABLES, choose
 from reliability.stateful_traffic import CHANGES, SENDINGS, Sent
 from stories import stored
-from tallybook.anchoring.anchor import read_anchors
-from tallybook.book.ledger import Book
-from tallybook.bookkeeper import Bookkeeper
+from tallybook.content import DayContent
 from tallybook.errors import BookError
-from tallybook.job import DailyStatsJob
 from tallybook.logs.columns import Batch
+from tallybook.source import Slicing
+from tallybook.verification import verify_book
 
 START = datetime(2026, 11, 10, 12, 0, tzinfo=UTC)
 LATEST = START + timedelta(days=24)
@@ -87,6 +86,7 @@ class HomeMachine(RuleBasedStateMachine):
         self.sent = 0
         self.old: Home | None = None
         self.instants: list[datetime] = []
+        self.seen: Any = None
         self.figures["runs"] += 1
 
     @initialize(
@@ -152,19 +152,10 @@ class HomeMachine(RuleBasedStateMachine):
         self.model.restart()
 
     @precondition(lambda self: self.model.records)
-    @rule(number=st.integers(0, 9))
-    def a_day_is_deleted(self, number: int) -> None:
-        counts = self.model.counts()
-        day = list(counts)[number % len(counts)]
-        with self._behind_our_back() as connection:
-            connection.execute("DELETE FROM log_records WHERE CAST(created_at AS DATE) = ?", [day])
-        self.model.take_out(self.model.on(day))
-
-    @precondition(lambda self: self.model.records)
-    @rule(numbers=st.lists(st.integers(0, 50), min_size=1, max_size=3))
-    def records_are_deleted(self, numbers: list[int]) -> None:
-        places = {number % len(self.model.records) for number in numbers}
-        gone = [self.model.records[place] for place in places]
+    @rule(number=st.integers(0, 50), whole_day=st.booleans())
+    def records_are_deleted(self, number: int, whole_day: bool) -> None:
+        chosen = self.model.records[number % len(self.model.records)]
+        gone = self.model.on(chosen["created_at"].date()) if whole_day else [chosen]
         with self._behind_our_back() as connection:
             for entry in gone:
                 connection.execute(*_statement("DELETE FROM log_records", entry))
@@ -208,7 +199,7 @@ class HomeMachine(RuleBasedStateMachine):
         stats = self.home.keeper.stats(first=str(FIRST_DAY), last=str(LAST_DAY), by="model")
         return stats, self.home.keeper.verify()
 
-    @rule(name=st.sampled_from(WRITING), one=DAYS_AGO, other=DAYS_AGO, point=st.integers(1, 60), dies=st.booleans())
+    @rule(name=st.sampled_from(WRITING), one=DAYS_AGO, other=DAYS_AGO, point=st.integers(1, 30), dies=st.booleans())
     def it_fails_at_a_point(self, name: str, one: int, other: int, point: int, dies: bool) -> None:
         """Before a COMMIT nothing is there of the transaction, after it all is, whatever the writer was told."""
         operation, answer = self._operation(name, one, other), None
@@ -226,9 +217,55 @@ class HomeMachine(RuleBasedStateMachine):
         if name == "tick" and not dies:
             self._restart()
 
-    @rule(name=st.sampled_from(("tick", "backfill", "adjust")), one=DAYS_AGO, other=DAYS_AGO)
-    def another_server_does_it_in_between(self, name: str, one: int, other: int) -> None:
-        """After our server has read what it needs, another one that has the same book open closes and adjusts."""
+    # Something happens in between, when what is done has read what it needs
+
+    @contextmanager
+    def _in_between(self, act: Callable[[], None]) -> Iterator[None]:
+        logs = self.home.keeper.logs
+        read, acts = logs.contents, [act]
+
+        def contents(days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
+            for content in read(days, slicing):
+                if acts:
+                    acts.pop()()
+                yield content
+
+        logs.contents = contents  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del logs.contents  # type: ignore[method-assign]
+
+    @rule(name=st.sampled_from(("tick", "backfill")), one=DAYS_AGO, other=DAYS_AGO, number=st.integers(0, 9))
+    def another_server_closes_in_between(self, name: str, one: int, other: int, number: int) -> None:
+        operation = self._operation(name, one, other)
+        if operation.closings:
+            first = number % len(operation.closings)
+            elsewhere = CloseElsewhere(self.model, self.home.book_url, operation.closings[first:])
+            with self._in_between(lambda: self._done(elsewhere, elsewhere.do(self.home.keeper))):
+                answer = operation.do(self.home.keeper)
+            operation.closings = operation.closings[:first]
+            self._done(operation, answer)
+
+    @rule(number=st.integers(0, 9))
+    def another_server_adjusts_in_between(self, number: int) -> None:
+        postable = [day for day in sorted(self.model.closings()) if self.model.is_postable(day)]
+        if postable:
+            day = postable[number % len(postable)]
+            operation = Reconcile(self.model, day, LAST_DAY, post=True)
+            elsewhere = AdjustElsewhere(self.model, self.home.book_url, day)
+            with self._in_between(lambda: self._done(elsewhere, elsewhere.do(self.home.keeper))):
+                answer = operation.do(self.home.keeper)
+            self._done(operation, answer)
+
+    @rule(name=st.sampled_from(("tick", "backfill")), one=DAYS_AGO, other=DAYS_AGO, kind=st.integers(0, 12))
+    def a_record_comes_in_between(self, name: str, one: int, other: int, kind: int) -> None:
+        operation = self._operation(name, one, other)
+        if operation.closings:
+            days_ago = (self.model.now.date() - operation.closings[0]).days
+            with self._in_between(lambda: self._send([self._make(Sent(days_ago, 0, kind, named=True))])):
+                answer = operation.do(self.home.keeper)
+            self._done(operation, answer)
 
     # Time
 
@@ -257,20 +294,88 @@ class HomeMachine(RuleBasedStateMachine):
         self.home.open()
         self.model.restart()
 
+    @rule(table=st.sampled_from(TABLES), number=st.integers(0, 200), act=st.sampled_from(ACTS))
+    def it_is_tampered_with(self, table: str, number: int, act: str) -> None:
+        """The database refuses it; when its owner does it all the same, `verify` names the table and the day."""
+        book = self.home.keeper.book
+        tampering = choose(book, table, number, act)
+        if tampering is None:
+            return
+        self.figures["tamperings"] += 1
+        anchors = book.heads()
+        assert act == "copy" or tampering.refused(book)
+        with tampering.done(book):
+            found = verify_book(book, anchors)
+        assert found.verdict != "intact", tampering
+        assert tampering.witnesses() & {fault.table for fault in found.faults}, (tampering, found.faults)
+        assert found.unguarded
+        self.figures["tamperings found"] += 1
+        assert verify_book(book, anchors).verdict == "intact"
+        assert book.missing_guards() == []
+
+    @precondition(lambda self: self.old is None)
+    @rule()
+    def a_copy_is_kept(self) -> None:
+        self.home.close()
+        self.old = self.home.copy()
+        self.home.open()
+        self.model.restart()
+
+    @precondition(lambda self: self.old is not None)
+    @rule(goes_on=st.booleans())
+    def the_old_copy_is_restored(self, goes_on: bool) -> None:
+        """Somebody puts the old book in the place of the new, and perhaps it goes on from there: the anchors tell."""
+        assert self.old is not None
+        self.figures["restored"] += 1
+        anchors = self.home.keeper.book.heads()
+        old, self.old = self.old, None
+        old.open()
+        if goes_on:
+            list(old.keeper.run_once())
+        heads = {head.seq: head for head in old.keeper.book.heads()}
+        found = verify_book(old.keeper.book, anchors)
+        old.close()
+        old.erase()
+        is_forked = any(heads.get(anchor.seq, anchor) != anchor for anchor in anchors)
+        is_truncated = any(anchor.seq not in heads for anchor in anchors)
+        assert found.verdict == ("forked" if is_forked else "truncated" if is_truncated else "intact")
+        assert len(found.faults) == sum(heads.get(anchor.seq) != anchor for anchor in anchors)
+
     # What must hold
 
     @invariant()
     def everything_is_as_the_model_says(self) -> None:
-        if not hasattr(self.home, "keeper"):
+        if not self.model.accepted:
             return
         self.figures["steps"] += 1
         self.ledger.check_rows()
-        checks.check_adjusted(self.home, self.model, FIRST_DAY, LAST_DAY)
         assert self.home.keeper.logs.counts() == self.model.counts()
+        sight = (len(self.model.entries), str(self.model.notes), self.model.first_day(), self.model.last_closable())
+        if sight != self.seen:
+            checks.check_adjusted(self.home, self.model, FIRST_DAY, LAST_DAY)
+            self.instants = [*self.instants, self.model.now][-4:]
+            self.seen = sight
+
+    @rule()
+    def it_is_audited(self) -> None:
+        checks.check_logs(self.home, self.model)
+        checks.check_standing(self.home, self.model)
+        checks.check_chain(self.home, self.model)
+        checks.check_adjusted(self.home, self.model, FIRST_DAY, LAST_DAY)
+        asked = checks.check_vintages(self.home, self.model, FIRST_DAY, LAST_DAY, self.instants)
+        self.figures["audits"] += 1
+        self.figures["vintages"] += asked
 
     def teardown(self) -> None:
-        self.home.close()
-        self.home.erase()
+        """A run that has failed is not audited, so that it fails with what it failed with."""
+        try:
+            if sys.exc_info()[0] is None:
+                self.it_is_audited()
+        finally:
+            self.home.close()
+            self.home.erase()
+            if self.old:
+                self.old.erase()
 
 
 def _statement(act: str, entry: Record) -> tuple[str, list[Any]]:

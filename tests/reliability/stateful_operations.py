@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from oracle import Record
-from reliability.model import DAY, LOCAL, RECENT_DAYS, Entry, Model, Note, days
+from reliability.model import DAY, LOCAL, RECENT_DAYS, Entry, Model, Note, days, on
+from tallybook.adjusting import adjust_day
+from tallybook.book.ledger import Book
 from tallybook.bookkeeper import Bookkeeper
+from tallybook.job import DailyStatsJob
+from tallybook.source import Slicing
 
 
 class Operation:
     """Something that is done to a home, and what the model expects of it; by default, that nothing comes of it."""
 
     closings: Sequence[date] = ()
+    """The days that are closed, in order."""
+
     archive: Path | None = None
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self._records = list(model.records)
+        self.posted: dict[date, int] = {}
 
     def do(self, keeper: Bookkeeper) -> Any:
         """Does it, and returns the answer."""
@@ -31,8 +39,8 @@ class Operation:
         raise NotImplementedError
 
     def told(self, day: date) -> list[Record]:
-        """The records that a closing of the day holds."""
-        return self.model.on(day)
+        """The records that a closing of the day holds: what comes while it is done comes late."""
+        return on(day, self._records)
 
     def postings(self) -> tuple[set[date], set[date]]:
         """The days that must be adjusted, and those that may be; asked when the closings are in the model."""
@@ -41,6 +49,10 @@ class Operation:
     def notes(self, day: date) -> list[Note | None]:
         """What the note on a closed day may be, unless the day is adjusted; asked when the closings are in the model."""
         return [self.model.notes.get(day)]
+
+    def notes_when_adjusted(self, day: date) -> list[Note | None]:
+        """The same of a day that was adjusted; asked when the adjustments are in the model."""
+        return [self.model.fresh_note(day, whole=True)]
 
     def prunes(self) -> list[date]:
         """The days that must be pruned; asked when entries and notes are in the model."""
@@ -53,7 +65,8 @@ class Tick(Operation):
     def __init__(self, model: Model, is_importing: bool = False) -> None:
         super().__init__(model)
         self._is_importing = is_importing
-        self.closings = () if is_importing else model.due()
+        self._due = [] if is_importing else model.due()
+        self.closings = list(self._due)
         self._rests = model.compared_at is not None and model.now < model.compared_at
 
     def do(self, keeper: Bookkeeper) -> Any:
@@ -63,7 +76,7 @@ class Tick(Operation):
     def answer(self) -> Any:
         if not self._is_importing:
             self._remember()
-        return [closed(self.model, day) for day in self.closings]
+        return [closed(self.model, day, None if day in self.closings else "exists") for day in self._due]
 
     def _remember(self) -> None:
         if self.model.closings() and not self._rests:
@@ -115,9 +128,13 @@ class Backfill(Operation):
         if self.model.first_day() is None:
             return []
         return [
-            closed(self.model, day, outcome) if outcome in ("closed", "zero", "exists") else _open(day, outcome)
+            closed(self.model, day, self._outcome(day)) if day in self.model.closings() else _open(day, outcome)
             for day, outcome in self._outcomes.items()
         ]
+
+    def _outcome(self, day: date) -> str:
+        """A day that another server has closed meanwhile is there already."""
+        return self._outcomes[day] if day in self.closings else "exists"
 
 
 class Reconcile(Operation):
@@ -128,7 +145,6 @@ class Reconcile(Operation):
         self._first, self._last, self._post = first, last, post
         self._days = [day for day in sorted(model.closings()) if first <= day <= last]
         self._differences = {day: found for day in self._days if (found := model.differs(day, whole=True))}
-        self._last_seq = len(model.entries)
 
     def do(self, keeper: Bookkeeper) -> Any:
         return keeper.reconcile(first=str(self._first), last=str(self._last), post=self._post)
@@ -136,7 +152,7 @@ class Reconcile(Operation):
     def answer(self) -> Any:
         more = {
             **{day: {"pruned": True} for day in self.model.pruned},
-            **{entry.day: {"adjustment": entry.seq} for entry in self.model.entries[self._last_seq :]},
+            **{day: {"adjustment": seq} for day, seq in self.posted.items()},
         }
         return {
             "results": [
@@ -147,11 +163,68 @@ class Reconcile(Operation):
         }
 
     def postings(self) -> tuple[set[date], set[date]]:
-        postable = {day for day in self._days if self._post and self.model.is_postable(day)}
+        drifted = {day for day, (state, _) in self._differences.items() if state == "drift"}
+        postable = {day for day in drifted if self._post and self.model.is_postable(day)}
         return postable, postable
 
     def notes(self, day: date) -> list[Note | None]:
-        return [self.model.fresh_note(day, whole=True) if day in self._days else self.model.notes.get(day)]
+        """What was seen is noted, even where another server has adjusted the day meanwhile."""
+        if day not in self._days:
+            return [self.model.notes.get(day)]
+        return [self.model.note(day, *self._differences[day]) if day in self._differences else None]
+
+
+class CloseElsewhere(Operation):
+    """Another server, which has the same book open, closes these days."""
+
+    def __init__(self, model: Model, url: str, days: Sequence[date]) -> None:
+        super().__init__(model)
+        self._url, self.closings = url, days
+
+    def do(self, keeper: Bookkeeper) -> Any:
+        with _other_book(self._url, self.model) as book:
+            job = DailyStatsJob(book, [keeper.logs], slicing(self.model))
+            results = job.backfill_range(self.closings[0], self.closings[-1], self.model.now)
+            return [result.as_json() for result in results if result.day in self.closings]
+
+    def answer(self) -> Any:
+        return [closed(self.model, day) for day in self.closings]
+
+
+class AdjustElsewhere(Operation):
+    """Another server adjusts this day, which has drifted; what our server has noted of it stays."""
+
+    def __init__(self, model: Model, url: str, day: date) -> None:
+        super().__init__(model)
+        self._url, self._day = url, day
+
+    def do(self, keeper: Bookkeeper) -> Any:
+        with _other_book(self._url, self.model) as book:
+            adjustment = adjust_day(book, keeper.logs, self._day, self.model.now, slicing(self.model))
+            return adjustment and adjustment.seq
+
+    def answer(self) -> Any:
+        return len(self.model.entries)
+
+    def postings(self) -> tuple[set[date], set[date]]:
+        return {self._day}, {self._day}
+
+    def notes_when_adjusted(self, day: date) -> list[Note | None]:
+        return self.notes(day)
+
+
+@contextmanager
+def _other_book(url: str, model: Model) -> Iterator[Book]:
+    book = Book.open(url, model.now)
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+def slicing(model: Model) -> Slicing:
+    """The home's own, as tallybook has it."""
+    return Slicing(model.cut.dimensions, model.cut.max_slices)
 
 
 class Prune(Operation):

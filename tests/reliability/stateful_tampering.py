@@ -15,6 +15,7 @@ from tallybook.book.ledger import Book
 from tallybook.book.schema import metadata
 
 TABLES = ("closings", "daily_stats", "daily_slices", "daily_histograms", "adjustments", "book")
+ACTS = ("change", "change", "change", "delete", "copy")
 DAY_OF = {"closings": "day", "adjustments": "day", "daily_stats": "date", "daily_slices": "date", "daily_histograms": "date"}
 """The column of each table that names the row's day."""
 

@@ -80,8 +80,8 @@ FAULTS = (
         "Restore it from a backup, or name another with --book.",
     ),
     ("Could not decode to UTF-8", DamagedBook, "A text in the book is damaged.", "Restore it from a backup."),
-    ("no such table", NoBook, "A table of the book is not there.", "Restore it from a backup."),
-    ('relation "', NoBook, "A table of the book is not there.", "Restore it from a backup."),
+    ("no such table", NoBook, "A table of the book is not there: {told}.", "Restore it from a backup."),
+    ('relation "', NoBook, "A table of the book is not there: {told}.", "Restore it from a backup."),
     ("malformed", DamagedBook, "The book's file is damaged.", "Restore it from a backup."),
     ("locked", BookError, "The book is locked by another process.", "Try again when it is done."),
 )
@@ -157,7 +157,7 @@ def book_errors() -> Iterator[None]:
         text = str(error.orig)
         for sign, kind, message, remedy in FAULTS:
             if sign in text:
-                raise kind(message, remedy) from error
+                raise kind(message.format(told=first_line(error.orig or error)), remedy) from error
         raise BookError(
             f"The book's database refused: {first_line(error.orig or error)}.", "Check that it is up."
         ) from error

@@ -67,11 +67,6 @@ class Closing:
     schema_version: str = ""
 
     @property
-    def recorded_at(self) -> str:
-        """When the entry was written, as every entry has it."""
-        return self.closed_at
-
-    @property
     def unknown_measures(self) -> tuple[str, ...]:
         """The measures that the source could not know, whose 0 therefore means nothing."""
         if self.unknown == "[]":
