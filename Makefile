@@ -7,7 +7,7 @@ HOME_FOLDER ?= ./tallybook-data
 WORKERS ?= auto
 SENDERS ?= .venv-senders
 
-.PHONY: run demo test test-engines test-senders test-slow lint types check bench bench-quick clean
+.PHONY: run demo test test-engines test-senders test-slow coverage mutate lint types check bench bench-quick clean
 
 run: $(READY) ## set everything up and serve on http://127.0.0.1:8787
 	$(BIN)/tallybook --home $(HOME_FOLDER) serve
@@ -27,8 +27,19 @@ test-engines: $(READY) ## the tests on MariaDB, ClickHouse and Spark; one that i
 test-senders: $(READY) $(SENDERS)/.ready ## LiteLLM and OpenTelemetry, in environments of their own, against a real server
 	SENDERS=$(SENDERS) $(BIN)/python -m pytest -n $(WORKERS) -m senders -rs
 
-test-slow: $(READY) ## the tests that take minutes: kill -9 again and again
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+test-slow: $(READY) ## the tests that take minutes: kill -9 again and again, hundreds of histories; prints what it counted
+	rm -f .figures
+	TALLYBOOK_FIGURES=$(CURDIR)/.figures $(BIN)/python -m pytest -n $(WORKERS) -m slow
+	cat .figures
+
+coverage: $(READY) ## branch coverage of closing, chain, reconciling and histograms, which must be whole
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-config=coverage.ini tests/unit tests/book tests/test_*.py \
+	  -m "not engines and not senders and not slow"
+
+mutate: $(READY) ## changes closing, chain, reconciling and histograms one expression at a time: do tests notice? (an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutation
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -46,7 +57,7 @@ bench-quick: $(READY) ## the same on a hundredth of the records: does it run?
 	$(BIN)/python -m bench --quick
 
 clean: ## remove what the other targets made, but no data
-	rm -rf $(VENV) $(SENDERS) build dist .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(SENDERS) .figures mutants build dist .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tallybook needs Python 3.11 or newer; name one with make PYTHON=...")'

@@ -26,13 +26,16 @@ BANNED = re.compile(r"(?:^|_)(?:manager|utils?|helpers?)(?:_|$)")
 
 DOMAIN = (
     *("days", "periods", "histogram", "measures", "records", "shape", "aggregate", "offline"),
-    *("content", "digest", "errors", "source", "declaration", "tokens"),
+    *("content", "change", "vintage", "digest", "errors", "source", "declaration", "tokens"),
     *("prices", "tariff", "listed_prices", "own_prices"),
 )
-ON_THE_BOOK = ("closing", "job", "reconcile", "standing", "live", "figures", "stats", "verification")
+ON_THE_BOOK = (
+    *("closing", "job", "adjusting", "reconcile", "rounds", "standing", "live", "figures", "stats", "verification"),
+)
 """What knows a source only as `source` describes it, wherever its records lie."""
 
 BORDERS = ("web", "cli", "bookkeeper")
+PARTS_OF_THE_BOOKKEEPER = ("upkeep", "pruning", "status", "attaching")
 AROUND_ENGINES = ("own", "table", "places", "presets", "matching", "inspection", "attached", "registry", "urls")
 MAY_NOT_IMPORT = {
     **dict.fromkeys(DOMAIN, ("book", "logs", "collect", "sources", *ON_THE_BOOK, *BORDERS)),
@@ -42,6 +45,8 @@ MAY_NOT_IMPORT = {
     "collect": ("book", "sources", *ON_THE_BOOK, *BORDERS),
     "sources": ("book", "logs", *ON_THE_BOOK, *BORDERS),
     "sources.engines": tuple(f"sources.{name}" for name in AROUND_ENGINES),
+    "anchoring": ("book", "logs", "collect", "sources", *ON_THE_BOOK, *BORDERS),
+    **dict.fromkeys(PARTS_OF_THE_BOOKKEEPER, BORDERS),
     "web": ("cli",),
     "cli": (),
     "bookkeeper": ("web", "cli"),

@@ -46,15 +46,14 @@ def original(model: Model) -> Vintage:
 
 
 def as_of(model: Model, instant: datetime) -> Vintage | None:
-    """What was known at the instant; None where the clock went back between two adjustments of a day."""
-    recorded = [entry for entry in model.entries if entry.recorded_at <= stamp(instant)]
-    closed = {entry.day for entry in recorded if not entry.adjusts}
-    recorded = [entry for entry in recorded if entry.day in closed]
-    for day in closed:
+    """What was known at the instant; None where the clock went back between two entries of a day."""
+    recorded = tuple(entry for entry in model.entries if entry.recorded_at <= stamp(instant))
+    for day in {entry.day for entry in recorded}:
         ever = [entry for entry in model.entries if entry.day == day]
-        if [entry for entry in recorded if entry.day == day] != ever[: sum(entry.day == day for entry in recorded)]:
+        then = [entry for entry in recorded if entry.day == day]
+        if then != ever[: len(then)]:
             return None
-    return Vintage(tuple(recorded), "adjusted", instant)
+    return Vintage(recorded, "adjusted", instant)
 
 
 def expected_stats(model: Model, vintage: Vintage, first: date, last: date, by: str | None) -> dict[str, Any]:
