@@ -221,20 +221,27 @@ class HomeMachine(RuleBasedStateMachine):
 
     @contextmanager
     def _in_between(self, act: Callable[[], None]) -> Iterator[None]:
+        """What fails in between is told at the end: a closing takes any fault for one of its source."""
         logs = self.home.keeper.logs
-        read, acts = logs.contents, [act]
+        read, acts, faults = logs.contents, [act], list[BaseException]()
 
         def contents(days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
             for content in read(days, slicing):
                 if acts:
-                    acts.pop()()
+                    try:
+                        acts.pop()()
+                    except BaseException as fault:
+                        faults.append(fault)
+                        raise
                 yield content
 
         logs.contents = contents  # type: ignore[method-assign]
         try:
             yield
         finally:
-            del logs.contents  # type: ignore[method-assign]
+            del logs.contents
+        if faults:
+            raise faults[0]
 
     @rule(name=st.sampled_from(("tick", "backfill")), one=DAYS_AGO, other=DAYS_AGO, number=st.integers(0, 9))
     def another_server_closes_in_between(self, name: str, one: int, other: int, number: int) -> None:

@@ -91,15 +91,18 @@ class Tampering:
 
 
 def choose(book: Book, table: str, number: int, act: str) -> Tampering | None:
-    """The tampering of that number, among those with a row of the table; None where there is none."""
+    """The tampering of that number, among those with a row of the table; None where there is none.
+
+    What an empty book says of itself nothing bears witness to.
+    """
+    keys = [column.name for column in metadata.tables[table].primary_key.columns]
     with book._engine.connect() as connection:
         rows = connection.execute(metadata.tables[table].select()).mappings().all()
-    if not rows or (table == "book" and act != "change"):
+    if not rows or (table == "book" and (act != "change" or not book.last_seq())):
         return None
-    ordered = sorted(rows, key=lambda row: [str(row[column.name]) for column in metadata.tables[table].primary_key.columns])
-    row = dict(ordered[number % len(rows)])
-    columns = list(row)
-    return Tampering(table, row, act, columns[number // len(rows) % len(columns)])
+    place, column = number % len(rows), number // len(rows)
+    row = dict(sorted(rows, key=lambda row: [str(row[name]) for name in keys])[place])
+    return Tampering(table, row, act, list(row)[column % len(row)])
 
 
 def _other(column: str, value: Any) -> Any:
