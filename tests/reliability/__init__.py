@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("reliability.stateful_checks", "reliability.stateful_ledger", "reliability.stateful_machine")
+pytest.register_assert_rewrite(
+    "reliability.stateful_checks", "reliability.stateful_ledger", "reliability.stateful_machine"
+)

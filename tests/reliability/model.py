@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import oracle
 from oracle import Record
 from reliability import model_figures as figures
 from reliability.model_figures import Cut, Told
@@ -46,7 +45,7 @@ class Model:
     """What has happened. `deleted` and `pruned_records` count what went out of the logs, on purpose only."""
 
     now: datetime
-    cut: Cut = Cut()
+    cut: Cut = field(default_factory=Cut)
     adjust_after_days: int | None = None
     keep_logs_days: int | None = None
     records: list[Record] = field(default_factory=list)
@@ -164,7 +163,9 @@ class Model:
     def told(self, day: date) -> Told:
         """What the logs say of a closed day, cut as the book has it."""
         known = self.known()[day].told
-        return Told(tuple(self.on(day)), replace(known.cut, max_slices=self.cut.max_slices) if known.records else self.cut)
+        return Told(
+            tuple(self.on(day)), replace(known.cut, max_slices=self.cut.max_slices) if known.records else self.cut
+        )
 
     # Differences
 

@@ -19,7 +19,8 @@ KNOWN_BY = {**dict(oracle.SUMS.values()), "success": "status_count", "failed": "
 """For each measure that may be unknown, the count of the records that know it."""
 
 SHOWN_AS = {"cost_nanousd": "cost_usd"}
-Pair = tuple[str | None, str | None]
+Pair = Key
+"""A provider and a model."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,7 @@ class Told:
     @cached_property
     def latencies(self) -> dict[Pair, list[Record]]:
         """The records by provider and model, those of which no slice tells under one name."""
-        pairs = {
-            (provider, model): part
-            for (provider, model), part in oracle.groups(self.records, ("provider", "model")).items()
-        }
+        pairs = oracle.groups(self.records, ("provider", "model"))
         if not {"provider", "model"} <= set(self.cut.dimensions):
             return pairs
         places = [self.cut.dimensions.index(name) for name in ("provider", "model")]
@@ -87,7 +85,7 @@ class Told:
             "top_models": whole["top_models"] if "model" in self.cut.dimensions else [],
             "slices": [[*key, *totals(slices[key])] for key in oracle.in_order(slices) if slices[key]],
             "histograms": [
-                [*pair, [list(item) for item in sorted(histograms[pair].items())]]  # type: ignore[index]
+                [*pair, [list(item) for item in sorted(histograms[pair].items())]]
                 for pair in oracle.in_order(histograms)
             ],
         }
@@ -187,7 +185,7 @@ def changed_histograms(before: Told, after: Told) -> list[list[Any]]:
     one, other = before.content[1], after.content[1]
     found = []
     for pair in oracle.in_order({*one, *other}):
-        old, new = one.get(pair, {}), other.get(pair, {})  # type: ignore[call-overload]
+        old, new = one.get(pair, {}), other.get(pair, {})
         changed = [[place, new.get(place, 0) - old.get(place, 0)] for place in sorted({*old, *new})]
         if counts := [entry for entry in changed if entry[1]]:
             found.append([*pair, counts])

@@ -11,11 +11,13 @@ from reliability.model import Model
 from reliability.model_answers import Vintage, adjusted, as_of, as_stored, expected_standing, expected_stats, original
 from reliability.stateful_home import Home
 from tallybook.anchoring.anchor import read_anchors
+from tallybook.logs.store import LogStore
 from tallybook.verification import Verification, verify_book
 
 
 def check_logs(home: Home, model: Model) -> None:
     """Every record that was acknowledged is there, once, unless it was deleted on purpose."""
+    assert isinstance(home.keeper.logs, LogStore)
     with home.keeper.logs.connect() as connection:
         rows = connection.execute("SELECT * EXCLUDE (priced_by) FROM log_records").fetchall()
     assert sorted(map(repr, rows)) == sorted(repr(as_stored(entry)) for entry in model.records)
@@ -57,11 +59,14 @@ def _differences(answer: dict[str, Any], expected: dict[str, Any]) -> Iterator[A
             yield name, answer.get(name), expected.get(name)
     for told, wanted in zip(answer["series"], expected["series"], strict=True):
         if told != wanted:
-            yield told["date"], {
-                name: (told.get(name), wanted.get(name))
-                for name in {*told, *wanted}
-                if told.get(name) != wanted.get(name)
-            }
+            yield (
+                told["date"],
+                {
+                    name: (told.get(name), wanted.get(name))
+                    for name in {*told, *wanted}
+                    if told.get(name) != wanted.get(name)
+                },
+            )
 
 
 def check_standing(home: Home, model: Model) -> None:

@@ -49,7 +49,7 @@ class Writes:
         sa.event.listen(self.engine, "before_cursor_execute", self._statement)
         sa.event.listen(self.engine, "commit", self._commit)
         self._do_commit = self.engine.dialect.do_commit
-        self.engine.dialect.do_commit = self._committed  # type: ignore[method-assign]
+        self.engine.dialect.do_commit = self._committed  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,7 +66,7 @@ class Writes:
         self._written.clear()
         self._is_write = bool(connection.get_execution_options().get("writes"))
 
-    def _statement(self, connection: sa.Connection, _cursor: Any, sql: str, *_: Any) -> None:
+    def _statement(self, _connection: sa.Connection, _cursor: Any, sql: str, *_: Any) -> None:
         if self._is_write:
             self._pass()
             if sql.startswith("INSERT INTO "):
@@ -97,13 +97,13 @@ def refuse() -> None:
 class Books(Protocol):
     """Where books of homes lie. A copy is made while the book is closed."""
 
-    def new(self, folder: Path) -> str:
+    def new(self, folder: Path, /) -> str:
         """The URL of a new book for the home in the folder, which is a copy of the template."""
 
-    def copy(self, url: str, folder: Path) -> str:
+    def copy(self, url: str, folder: Path, /) -> str:
         """The URL of a copy of the book for a copy of its home."""
 
-    def drop(self, url: str) -> None:
+    def drop(self, url: str, /) -> None:
         """Deletes the book, unless that goes with its home."""
 
 
@@ -113,11 +113,11 @@ class SQLiteBooks:
     def new(self, folder: Path) -> str:
         return f"sqlite:///{folder}/book.sqlite"
 
-    def copy(self, url: str, folder: Path) -> str:
+    def copy(self, _url: str, folder: Path) -> str:
         return self.new(folder)
 
     def drop(self, url: str) -> None:
-        pass
+        """Nothing: it goes with its home."""
 
 
 class PostgreSQLBooks:
@@ -128,13 +128,13 @@ class PostgreSQLBooks:
         self._numbers = itertools.count()
         self._template: str | None = None
 
-    def new(self, folder: Path) -> str:
+    def new(self, _folder: Path) -> str:
         """The first is the template of all others."""
         url = self._create(self._template or "template0")
         self._template = self._template or url
         return url
 
-    def copy(self, url: str, folder: Path) -> str:
+    def copy(self, url: str, _folder: Path) -> str:
         return self._create(url)
 
     def drop(self, url: str) -> None:

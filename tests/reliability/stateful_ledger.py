@@ -27,7 +27,9 @@ DAY_TABLES = ("daily_stats", "daily_slices", "daily_histograms")
 
 def read_rows(home: Home) -> dict[str, set[tuple[Any, ...]]]:
     """Every row of the tables that only grow, as it lies there."""
-    return {table: set(fetch(home.keeper.book, f"SELECT * FROM {table}")) for table in (*ENTRIES, *DAY_TABLES, "prunings")}
+    return {
+        table: set(fetch(home.keeper.book, f"SELECT * FROM {table}")) for table in (*ENTRIES, *DAY_TABLES, "prunings")
+    }
 
 
 @dataclass
@@ -44,12 +46,16 @@ class Ledger:
         before = {table: len(rows) for table, rows in self.rows.items()}
         new = self._new_entries()
         closings = [day for _, table, day in new if table == "closings"]
-        assert [seq for seq, *_ in new] == list(range(len(self.model.entries) + 1, len(self.model.entries) + len(new) + 1))
+        assert [seq for seq, *_ in new] == list(
+            range(len(self.model.entries) + 1, len(self.model.entries) + len(new) + 1)
+        )
         assert closings == list(operation.closings) or (interrupted and _is_part(closings, list(operation.closings)))
         for seq, table, day in new:
             if table == "closings":
                 self._check_closing(self.model.close(seq, day, operation.told(day)))
-        self._enter_adjustments(operation, [(seq, day) for seq, table, day in new if table == "adjustments"], interrupted)
+        self._enter_adjustments(
+            operation, [(seq, day) for seq, table, day in new if table == "adjustments"], interrupted
+        )
         self._enter_prunings(operation, interrupted)
         self.check_rows()
         return Counter({table: len(rows) - before.get(table, 0) for table, rows in self.rows.items()})
@@ -59,7 +65,9 @@ class Ledger:
         return sorted(
             (seq, table, date.fromisoformat(day))
             for table in ENTRIES
-            for seq, source, day in fetch(self.home.keeper.book, f"SELECT seq, source, day FROM {table} WHERE seq > {last}")
+            for seq, source, day in fetch(
+                self.home.keeper.book, f"SELECT seq, source, day FROM {table} WHERE seq > {last}"
+            )
             if source == LOCAL
         )
 
@@ -69,7 +77,10 @@ class Ledger:
         payload = entry.told.payload(entry.day)
         (closing,) = self._rows("closings", f"day = '{entry.day}'")
         assert closing["digest"] == entry.told.digest(entry.day)
-        assert (closing["state"], closing["records"]) == ("closed" if entry.told.records else "zero", len(entry.told.records))
+        assert (closing["state"], closing["records"]) == (
+            "closed" if entry.told.records else "zero",
+            len(entry.told.records),
+        )
         assert closing["closed_at"] == entry.recorded_at
         stats, slices, histograms = (self._rows(table, f"date = '{entry.day}'") for table in DAY_TABLES)
         if not entry.told.records:
@@ -80,7 +91,9 @@ class Ledger:
         assert json.loads(stat["top_models"]) == payload["top_models"]
         names = [*entry.told.cut.dimensions, *payload["measures"]]
         assert [[row[name] for name in names] for row in slices] == payload["slices"]
-        assert [[row["provider"], row["model"], json.loads(row["histogram"])] for row in histograms] == payload["histograms"]
+        assert [[row["provider"], row["model"], json.loads(row["histogram"])] for row in histograms] == payload[
+            "histograms"
+        ]
         for name in payload["measures"]:
             assert sum(row[name] for row in slices) == stat[name]
         assert sum(count for _, count in json.loads(stat["histogram"])) == stat["latency_count"]
@@ -126,7 +139,11 @@ class Ledger:
         for day, choices in allowed.items():
             found = noted.get(day)
             change = dict(zip(oracle.MEASURES, found.change, strict=True)) if found else {}
-            note = Note(found.state, found.since, {name: value for name, value in change.items() if value}) if found else None
+            note = (
+                Note(found.state, found.since, {name: value for name, value in change.items() if value})
+                if found
+                else None
+            )
             assert note in choices, (day, note, choices)
             if note is None:
                 self.model.notes.pop(day, None)

@@ -69,7 +69,16 @@ def operations(model: Model, home: Home) -> dict[str, Callable[[int, int], Opera
     }
 
 
-OPERATIONS = ("tick", "tick while importing", "backfill", "backfill while importing", "reconcile", "adjust", "prune", "prune with archive")
+OPERATIONS = (
+    "tick",
+    "tick while importing",
+    "backfill",
+    "backfill while importing",
+    "reconcile",
+    "adjust",
+    "prune",
+    "prune with archive",
+)
 WRITING = ("tick", "backfill", "reconcile", "adjust", "prune", "prune with archive")
 
 
@@ -134,7 +143,11 @@ class HomeMachine(RuleBasedStateMachine):
             self.time_passes(DAY)
 
     @precondition(lambda self: self.named)
-    @rule(numbers=st.lists(st.integers(0, 50), min_size=1, max_size=4), days_later=st.integers(0, 1), status=st.sampled_from((None, 201)))
+    @rule(
+        numbers=st.lists(st.integers(0, 50), min_size=1, max_size=4),
+        days_later=st.integers(0, 1),
+        status=st.sampled_from((None, 201)),
+    )
     def records_come_again(self, numbers: list[int], days_later: int, status: int | None) -> None:
         """A record is the same whatever else it says, as long as `request_id` and status are."""
         again = [dict(self.named[number % len(self.named)]) for number in numbers]

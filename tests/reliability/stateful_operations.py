@@ -128,9 +128,13 @@ class Backfill(Operation):
         if self.model.first_day() is None:
             return []
         return [
-            closed(self.model, day, self._outcome(day)) if day in self.model.closings() else _open(day, outcome)
+            closed(self.model, day, self._outcome(day)) if self._is_told(day) else _open(day, outcome)
             for day, outcome in self._outcomes.items()
         ]
+
+    def _is_told(self, day: date) -> bool:
+        """Where the clock went back, a day that is closed may not be over yet."""
+        return day in self.model.closings() and self._outcomes[day] != "refused"
 
     def _outcome(self, day: date) -> str:
         """A day that another server has closed meanwhile is there already."""
@@ -150,7 +154,7 @@ class Reconcile(Operation):
         return keeper.reconcile(first=str(self._first), last=str(self._last), post=self._post)
 
     def answer(self) -> Any:
-        more = {
+        more: dict[date, dict[str, Any]] = {
             **{day: {"pruned": True} for day in self.model.pruned},
             **{day: {"adjustment": seq} for day, seq in self.posted.items()},
         }
@@ -184,8 +188,7 @@ class CloseElsewhere(Operation):
     def do(self, keeper: Bookkeeper) -> Any:
         with _other_book(self._url, self.model) as book:
             job = DailyStatsJob(book, [keeper.logs], slicing(self.model))
-            results = job.backfill_range(self.closings[0], self.closings[-1], self.model.now)
-            return [result.as_json() for result in results if result.day in self.closings]
+            return [result.as_json() for day in self.closings for result in job.close(day, self.model.now)]
 
     def answer(self) -> Any:
         return [closed(self.model, day) for day in self.closings]

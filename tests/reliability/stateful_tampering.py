@@ -16,7 +16,13 @@ from tallybook.book.schema import metadata
 
 TABLES = ("closings", "daily_stats", "daily_slices", "daily_histograms", "adjustments", "book")
 ACTS = ("change", "change", "change", "delete", "copy")
-DAY_OF = {"closings": "day", "adjustments": "day", "daily_stats": "date", "daily_slices": "date", "daily_histograms": "date"}
+DAY_OF = {
+    "closings": "day",
+    "adjustments": "day",
+    "daily_stats": "date",
+    "daily_slices": "date",
+    "daily_histograms": "date",
+}
 """The column of each table that names the row's day."""
 
 ELSEWHERE = "2020-01-01"
@@ -86,7 +92,11 @@ class Tampering:
 
     def _altered(self) -> dict[str, Any]:
         if self.act == "copy":
-            return {**self.row, DAY_OF[self.table]: ELSEWHERE, **({"seq": self.row["seq"] + 1000} if "seq" in self.row else {})}
+            return {
+                **self.row,
+                DAY_OF[self.table]: ELSEWHERE,
+                **({"seq": self.row["seq"] + 1000} if "seq" in self.row else {}),
+            }
         return {**self.row, self.column: _other(self.column, self.row[self.column])}
 
 

@@ -1,29 +1,96 @@
+"""Anything may happen to a home, in any order, and it still says what a brute-force model of it says.
+
+`TALLYBOOK_STATEFUL_RUNS` and `TALLYBOOK_STATEFUL_SEED` choose how many histories are tried, and which; a failure
+prints the steps that lead to it, made as few as they can be.
+"""
+
 from __future__ import annotations
+
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
-import os, shutil, tempfile, time
 from pathlib import Path
+
 import pytest
-from hypothesis import settings, Phase, seed, HealthCheck
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-from reliability.stateful_home import Homes, SQLiteBooks, PostgreSQLBooks
-from reliability.stateful_machine import HomeMachine, START
+
+from reliability.figures import report
+from reliability.stateful_home import Books, Homes, PostgreSQLBooks, SQLiteBooks
+from reliability.stateful_machine import START, HomeMachine
+
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a name nobody knows is made in it
+STEPS = 30
+QUICK_RUNS = 12
+RUNS = int(os.environ.get("TALLYBOOK_STATEFUL_RUNS", "500"))
+SEED = int(os.environ.get("TALLYBOOK_STATEFUL_SEED", "1"))
+PHASES = (Phase.generate, Phase.shrink)
+PARTS = {"SQLite": 4, "PostgreSQL": 1}
+"""How many tests, which may run side by side, share the runs; one part is as many runs on each database."""
+
+NAMED = (
+    "steps",
+    "closings",
+    "adjustments",
+    "prunes",
+    "crashes",
+    "faults",
+    "tamperings",
+    "tamperings found",
+    "restored",
+)
+
 
 @pytest.fixture
-def memory() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(dir="/dev/shm"))
-    yield folder
-    shutil.rmtree(folder)
+def folder() -> Iterator[Path]:
+    """In memory where that is a folder: a home is made for each run, and a thousand files synced."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as name:
+        yield Path(name)
 
-def test_sqlite(memory: Path) -> None:
-    homes = Homes(memory, SQLiteBooks())
+
+def test_a_few_histories(folder: Path) -> None:
+    _try("a few histories on SQLite", folder, SQLiteBooks(), QUICK_RUNS, SEED)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("part", range(PARTS["SQLite"]))
+def test_histories_on_sqlite(folder: Path, part: int) -> None:
+    _try(f"histories on SQLite, part {part + 1}", folder, SQLiteBooks(), _share(), SEED + part)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_histories_on_postgresql(folder: Path, postgres_server: str) -> None:
+    books = PostgreSQLBooks(postgres_server)
+    _try("histories on PostgreSQL", folder, books, _share(), SEED + PARTS["SQLite"])
+
+
+def _share() -> int:
+    return -(-RUNS // sum(PARTS.values()))
+
+
+def _try(name: str, folder: Path, books: Books, runs: int, first_seed: int) -> None:
+    homes, figures = Homes(folder, books), Counter[str]()
     homes.template(START)
-    figures: Counter[str] = Counter()
-    def machine() -> HomeMachine:
-        return HomeMachine(homes, figures)
-    seed(int(os.environ.get("TALLYBOOK_STATEFUL_SEED", 1)))(machine)
-    t = time.perf_counter()
-    try:
-        run_state_machine_as_test(machine, settings=settings(max_examples=int(os.environ.get("TALLYBOOK_STATEFUL_RUNS", 60)), stateful_step_count=int(os.environ.get("STEPS","30")), database=None, print_blob=True, phases=[Phase.generate, Phase.shrink] if not os.environ.get("NOSHRINK") else [Phase.generate], suppress_health_check=list(HealthCheck), report_multiple_bugs=False))
-    finally:
-        print(figures, time.perf_counter() - t)
+
+    class Machine(HomeMachine):
+        def __init__(self) -> None:
+            super().__init__(homes, figures)
+
+    seed(first_seed)(Machine)
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=runs,
+            stateful_step_count=STEPS,
+            phases=PHASES,
+            database=None,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    told = ", ".join(f"{figures[name]:,} {name}" for name in NAMED)
+    report(f"{name} (seed {first_seed}): {figures['runs']:,} runs, {told}; 0 contradictions")

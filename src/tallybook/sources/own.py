@@ -28,7 +28,12 @@ ARCHIVED_RELATION = replace(
     OWN_RELATION,
     origin="archived",
     time="zoned",
-    fields=tuple({**dict(OWN_RELATION.fields), "cost_nanousd": "CAST(cost_usd * 1000000000 AS BIGINT)"}.items()),
+    fields=tuple(
+        {
+            **dict(OWN_RELATION.fields),
+            "cost_nanousd": "CAST(CAST(cost_usd AS DECIMAL(38, 9)) * 1000000000 AS BIGINT)",
+        }.items()
+    ),
 )
 """The records of a file of the archive."""
 
