@@ -241,6 +241,11 @@ def test_numbers_beyond_53_bits_and_folded_slices_add_up(book: Book, logs: LogSt
     put(logs, *(record("11-22 11:00", "n0", cost_nanousd=10**15) for _ in range(3)), now=LATER)
     adjustment = adjust(book, logs, slicing=few)
     assert adjustment is not None
+    assert [(part.key[0], part.totals[0]) for part in adjustment.change.slices] == [
+        ("(other)", 9),
+        ("m0", -1),
+        ("n0", 4),
+    ]
     assert (adjustment.change.totals[0], requests(book)) == (12, 16)
     assert adjustment.as_json()["change"]["cost_nanousd"] == "12000000000000000"
     assert ask(book)["totals"]["cost_usd"] == "12000000"

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from stories import ARRIVED, NOW, TODAY, YESTERDAY, facts, put, record, tamper
+from stories import ARRIVED, NOW, TODAY, YESTERDAY, facts, fetch, put, record, tamper
 from tallybook.book.entries import UnreadableRow
 from tallybook.book.ledger import Book
 from tallybook.closing import Outcome, close_day, close_days
 from tallybook.content import DayContent, empty_content
+from tallybook.digest import genesis
 from tallybook.errors import BookError, CloseFailed, LogsError
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
@@ -180,9 +181,22 @@ class TestReconciling:
 
     def test_days_that_are_not_closed_are_not_compared(self, sqlite_book: Book, source: Unwilling) -> None:
         assert list(find_drift(sqlite_book, source, DAYS, DEFAULT_SLICING)) == []
+        assert list(find_changes(sqlite_book, source, DAYS)) == []
 
 
 class TestADamagedBook:
+    def test_a_book_has_one_identity_from_which_its_chain_begins(self, sqlite_book: Book, source: Unwilling) -> None:
+        close(sqlite_book, source, DAYS[:1])
+        ((book_id, created_at),) = fetch(sqlite_book, "SELECT book_id, created_at FROM book")
+        assert fetch(sqlite_book, "SELECT prev_chain FROM closings") == [(genesis(book_id, created_at),)]
+        tamper(sqlite_book, "UPDATE book SET id = 2")
+        assert [
+            (fault.verdict, fault.table, fault.field, fault.fault) for fault in verify_book(sqlite_book).faults
+        ] == [
+            ("unreadable", "book", "id", "the book should have one identity, of id 1; the ids are [2]"),
+            ("altered", "closings", "prev_chain", "prev_chain is not the chain of the entry before"),
+        ]
+
     def test_a_name_that_is_no_text_is_unreadable(self, sqlite_book: Book, source: Unwilling) -> None:
         close(sqlite_book, source, DAYS[:1])
         tamper(sqlite_book, "UPDATE daily_slices SET model = x'ff'")

@@ -17,7 +17,7 @@ from tallybook.change import change_between, subtract_totals
 from tallybook.content import DayContent
 from tallybook.days import runs_of
 from tallybook.digest import safe_integers
-from tallybook.measures import MEASURE_NAMES, NOTHING, REQUESTS, Totals
+from tallybook.measures import MEASURE_NAMES, REQUESTS, Totals
 from tallybook.source import Slicing, Source
 
 DRIFT = "drift"
@@ -58,8 +58,8 @@ def find_changes(book: Book, source: Source, days: Sequence[date]) -> Iterator[D
     for run in runs_of(days, source.days_per_read):
         known = book.known_totals(source.name, run[0], run[-1])
         for day, told in zip(run, source.totals(run), strict=True):
-            if told != known.get(day, NOTHING):
-                yield Drift(source.name, day, subtract_totals(told, known.get(day, NOTHING)), day in pruned)
+            if day in known and told != known[day]:
+                yield Drift(source.name, day, subtract_totals(told, known[day]), day in pruned)
 
 
 def find_drift(book: Book, source: Source, days: Sequence[date], slicing: Slicing) -> Iterator[Drift]:

@@ -81,3 +81,5 @@ def test_changes_of_another_day_or_sliced_otherwise_are_refused() -> None:
     other = build_content(YESTERDAY, ("team",), [Slice(("t",), totals(requests=1))], DayBuckets({}, 1), 100)
     with pytest.raises(ValueError, match="sliced by team and by model, provider"):
         change_between(other, now)
+    with pytest.raises(ValueError, match="sliced by model, provider and by team"):
+        apply_changes(now, [change_between(empty_content(YESTERDAY), other)])

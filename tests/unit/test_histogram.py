@@ -122,6 +122,7 @@ def test_a_percentile_is_the_nearest_rank_of_the_sorted_list(values: list[int], 
 def test_percentiles_by_hand() -> None:
     hundred = of(list(range(1, 101)))
     assert [percentile(hundred, percent) for percent in (1, 50, 95, 99, 100)] == [1, 50, 95, 99, 100]
+    assert percentile(of(list(range(1, 102))), 99) == 100
     assert [percentile(of([7]), percent) for percent in (1, 50, 99)] == [7, 7, 7]
     assert percentile(of([1, 2]), 50) == 1
     assert percentile(of([1, 2]), 51) == 2

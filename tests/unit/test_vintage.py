@@ -21,6 +21,7 @@ RECORDED = "2026-11-23T06:00:00Z"
 )
 def test_an_instant_has_an_offset_and_a_day_means_its_end(text: str, instant: datetime) -> None:
     assert parse_as_of(text) == instant
+    assert str(parse_as_of(text)) == str(instant)
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ class Link:
 def read_identity(connection: sa.Connection) -> Identity:
     """The book's identity; `UnreadableRow` where it has none, or several."""
     rows = connection.execute(sa.select(book)).all()
-    if [row.id for row in rows] != [1]:
-        raise UnreadableRow(f"the book has {len(rows)} identities, or one of another number than 1", "id")
+    if (ids := [row.id for row in rows]) != [1]:
+        raise UnreadableRow(f"the book should have one identity, of id 1; the ids are {ids}", "id")
     return Identity(rows[0].book_id, rows[0].created_at)
 
 
