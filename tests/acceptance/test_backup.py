@@ -250,6 +250,8 @@ class TestRestoring:
         ran = home.run(*anchored)
         assert (ran.code, json.loads(ran.out)["verdict"], json.loads(ran.out)["closings"]) == (1, "truncated", 4)
 
+        late = {"created_at": f"{ago(6)}T12:00:00Z", "model_name": "late", "status_code": 200}
+        home.do("import", home.file("late.jsonl", json.dumps(late)))
         results = home.ask("backfill", ago(6), ago(1))["results"]
         assert [result["outcome"] for result in results] == ["closed"] * 6
         ran = home.run(*anchored)
@@ -415,7 +417,7 @@ class TestPostgreSQL:
 def run_told(refused: Ran, program: str, programs: Path) -> None:
     """Runs the command that the refusal tells, as a shell does."""
     sentence = refused.failed_plainly(2)
-    told = re.fullmatch(r"The book is in PostgreSQL, which has a command of its own\. .*[Rr]un `(.+)`\.", sentence)
+    told = re.fullmatch(r"The book is in PostgreSQL, which has a command of its own\. .*[Rr]un[^`]* `(.+)`\.", sentence)
     assert told
     assert told[1].startswith(f"{program} ")
     subprocess.run(["/bin/sh", "-c", f"{programs}/{told[1]}"], check=True, capture_output=True)

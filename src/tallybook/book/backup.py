@@ -36,7 +36,8 @@ TABLES = {"alembic_version", "book", "closings"}
 
 POSTGRESQL = {
     "backup": "Run `pg_dump --format=custom --file={file} {url}`.",
-    "restore": "Stop its servers and run `pg_restore --clean --if-exists --single-transaction --dbname={url} {file}`.",
+    "restore": "Stop its servers and run, as the owner of its tables, "
+    "`pg_restore --clean --if-exists --single-transaction --dbname={url} {file}`.",
 }
 
 PRIMARY = 0xFF

@@ -82,6 +82,24 @@ FAULTS = (
     ("Could not decode to UTF-8", DamagedBook, "A text in the book is damaged.", "Restore it from a backup."),
     ("no such table", NoBook, "A table of the book is not there: {told}.", "Restore it from a backup."),
     ('relation "', NoBook, "A table of the book is not there: {told}.", "Restore it from a backup."),
+    (
+        "permission denied",
+        BookError,
+        "The book's database refused: {told}.",
+        "Connect as the book's writer; `tallybook migrate` needs its owner.",
+    ),
+    (
+        "must be owner",
+        BookError,
+        "The book's database refused: {told}.",
+        "Connect as the owner of the book's tables.",
+    ),
+    (
+        "password authentication failed",
+        BookError,
+        "The book's database refused: {told}.",
+        "Check the user and the password that libpq is given.",
+    ),
     ("malformed", DamagedBook, "The book's file is damaged.", "Restore it from a backup."),
     ("locked", BookError, "The book is locked by another process.", "Try again when it is done."),
 )

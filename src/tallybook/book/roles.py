@@ -28,19 +28,20 @@ RESERVED_PREFIX = "pg_"
 def statements(owner: str, writer: str, reader: str, schema: str = "public") -> list[str]:
     """The statements, for one transaction of an administrator, that set up the roles on a migrated book.
 
-    Again they change nothing but what was granted to these roles besides, which they take away. They make roles that
-    are not there as groups, without login. A name that PostgreSQL would cut or take for something else is a
-    `UsageError`.
+    Again they change nothing but what was granted to these roles besides on the book's tables, function and schema,
+    which they take away; who is a member of what stays. They make roles that are not there as groups, without login.
+    A name that PostgreSQL would cut or take for something else is a `UsageError`.
     """
     _check_names(owner, writer, reader, schema)
     place = quote_name(schema)
     return [
         *(_made(role) for role in (owner, writer, reader)),
         f"REVOKE CREATE ON SCHEMA {place} FROM PUBLIC",
+        f"REVOKE ALL ON SCHEMA {place} FROM {quote_name(writer)}, {quote_name(reader)}",
         f"GRANT USAGE, CREATE ON SCHEMA {place} TO {quote_name(owner)}",
         f"GRANT USAGE ON SCHEMA {place} TO {quote_name(writer)}, {quote_name(reader)}",
         f"ALTER FUNCTION {place}.{REFUSING_FUNCTION}() OWNER TO {quote_name(owner)}",
-        f"REVOKE ALL ON FUNCTION {place}.{REFUSING_FUNCTION}() FROM PUBLIC",
+        f"REVOKE ALL ON FUNCTION {place}.{REFUSING_FUNCTION}() FROM PUBLIC, {quote_name(writer)}, {quote_name(reader)}",
         *(statement for table in TABLES for statement in _granted(table, place, owner, writer, reader)),
     ]
 
