@@ -59,6 +59,9 @@ class Unwilling:
     def totals(self, days: Sequence[date]) -> list[Totals]:
         return self.logs.totals(days)
 
+    def hours(self, day: date) -> list[Totals]:
+        return self.logs.hours(day)
+
     def arrived_at(self, _day: date) -> datetime | None:
         return ARRIVED
 

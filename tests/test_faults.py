@@ -142,6 +142,9 @@ class HalfBlindSource:
     def totals(self, days: Sequence[date]) -> list[Totals]:
         return self.source.totals(days)
 
+    def hours(self, day: date) -> list[Totals]:
+        return self.source.hours(day)
+
     def arrived_at(self, day: date) -> datetime | None:
         return self.source.arrived_at(day)
 

@@ -139,6 +139,9 @@ class Brittle:
     def totals(self, days: Sequence[date]) -> list[Totals]:
         return self.logs.totals(days)
 
+    def hours(self, day: date) -> list[Totals]:
+        return self.logs.hours(day)
+
     def arrived_at(self, day: date) -> datetime | None:
         return self.logs.arrived_at(day)
 

@@ -57,6 +57,9 @@ class Named:
     def totals(self, days: Sequence[date]) -> list[Totals]:
         return self.logs.totals(days)
 
+    def hours(self, day: date) -> list[Totals]:
+        return self.logs.hours(day)
+
     def arrived_at(self, _day: date) -> datetime | None:
         return ARRIVED
 

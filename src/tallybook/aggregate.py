@@ -167,8 +167,8 @@ def compile_for(
     """Both groupings, by bucket and by slice, in the engine's dialect.
 
     `select` is a SELECT of the window's records in the engine's own SQL: `created_at` and the shape's fields.
-    `midnights` are the literals, in the unit of its `created_at`, that part the window's days. Compiling takes longer
-    than closing a million records, so a statement is compiled once, with placeholders.
+    `midnights` are the literals, in the unit of its `created_at`, that part the window's days, or other spans of time.
+    Compiling takes longer than closing a million records, so a statement is compiled once, with placeholders.
     """
     compiled = _compile(shape, dimensions, len(midnights) + 1, dialect)
     return tuple(_put_in(sql, select, midnights) for sql in compiled)

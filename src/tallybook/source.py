@@ -49,6 +49,9 @@ class Source(Protocol):
         A day without records has `NOTHING`. Raises `CloseFailed` where a total is beyond 64 bits.
         """
 
+    def hours(self, day: date) -> list[Totals]:
+        """The totals of each of the day's 24 hours in UTC, in order; `NOTHING` for one without records."""
+
     def arrived_at(self, day: date) -> datetime | None:
         """When a record of the day last arrived; None where the source cannot tell."""
 

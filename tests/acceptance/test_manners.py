@@ -28,7 +28,7 @@ from tallybook.source import Slicing
 from tallybook.sources.attached import AttachedSource
 from tallybook.sources.inspection import inspect
 from tallybook.sources.places import open_place
-from tallybook.sources.relation import window_of
+from tallybook.sources.relation import edges_of, window_of
 from tallybook.sources.urls import SourceUrl
 
 YESTERDAY = today() - ONE_DAY
@@ -423,7 +423,7 @@ def plan_of_a_day(database: Database) -> str:
     """The plan of the statement that reads a day from the table."""
     found = inspect(Declaration(name="gw", url=database.url))
     engine, relation = found.place.engine, found.match.relation
-    day = window_of([YESTERDAY.replace(month=2, day=1, year=2026)])
+    day = window_of(edges_of([YESTERDAY.replace(month=2, day=1, year=2026)]))
     if database.family == "sqlite":
         return str(engine.rows(f"EXPLAIN QUERY PLAN {relation.select_columns('sqlite', day)}"))
     return str(asked(database.url, f"EXPLAIN {relation.select('postgres', day)}"))

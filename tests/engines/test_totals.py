@@ -23,12 +23,12 @@ from tallybook.days import epoch_us
 from tallybook.declaration import Declaration
 from tallybook.errors import CloseFailed, LogsError
 from tallybook.logs.store import LogStore
-from tallybook.measures import NOTHING, Totals
+from tallybook.measures import NOTHING, Totals, add_totals
 from tallybook.source import Slicing, Source
 from tallybook.sources.attached import AttachedSource
 from tallybook.sources.engines.sqlite import SQLite
 from tallybook.sources.engines.statements import totals_of
-from tallybook.sources.relation import window_of
+from tallybook.sources.relation import edges_of, window_of
 from test_closing_oracle import DIMENSIONS, WITH_FIXTURES
 from test_closing_oracle import RECORDS as SOME_RECORDS
 
@@ -70,6 +70,38 @@ def test_they_are_those_of_the_contents_and_of_the_oracle(database: Database, ki
     days = [date(2026, 11, 18), *(date(2026, 11, day) for day in range(19, 25))]
     assert source.totals(days) == by_contents(source, days) == by_oracle(days, RECORDS)
     assert source.totals(DAYS[:1]) == by_oracle(DAYS[:1], RECORDS)
+
+
+HOURS = (
+    ("11-22 00:00:00", 0),
+    ("11-22 00:59:59", 0),
+    ("11-22 01:00:00", 1),
+    ("11-22 12:30:00", 12),
+    ("11-22 23:59:59", 23),
+)
+"""Instants of a day, and the hour that each is of."""
+
+
+@pytest.mark.parametrize("kind", ["epoch_s", "epoch_ms", "naive", "zoned"])
+@everywhere
+def test_hours_are_those_of_the_day_in_utc(database: Database, kind: str) -> None:
+    fill(database, kind, "America/St_Johns")
+    source = gateway(database)
+    hours = source.hours(YESTERDAY)
+    assert [add_totals(hours)] == source.totals([YESTERDAY])
+    assert hours == [
+        tuple(oracle.totals(r for r in oracle.on(YESTERDAY, RECORDS) if r["created_at"].hour == hour).values())
+        for hour in range(24)
+    ]
+
+
+@everywhere
+def test_an_hour_ends_where_the_next_begins(database: Database) -> None:
+    make_table(database, "tokens_in")
+    around = [(ms("11-21 23:59:59"), "m", 1), (ms("11-23 00:00"), "m", 1)]
+    database.fill("log_records", [*around, *((ms(moment), "m", 1) for moment, _ in HOURS)])
+    counts = [totals[0] for totals in gateway(database).hours(YESTERDAY)]
+    assert counts == [2, 1, *[0] * 10, 1, *[0] * 10, 1]
 
 
 @everywhere
@@ -237,7 +269,7 @@ class TestReading:
             *("created_at", "status_code", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning"),
             *("latency_ms", "ttft_ms", "cost_nanousd"),
         ]
-        statement = totals_of(cut, DAYS, "postgres")
+        statement = totals_of(cut, edges_of(DAYS), "postgres")
         assert statement.count("GROUP BY") == 1
         assert not any(name in statement for name in (*TEXTS, "bucket"))
 
@@ -249,7 +281,7 @@ class TestReading:
         database.run("CREATE INDEX by_time ON log_records (created_at)")
         database.run("ANALYZE log_records")
         found = gateway(database).inspection().source
-        statement = totals_of(found.relation.without_dimensions(), DAYS[:1], "postgres")
+        statement = totals_of(found.relation.without_dimensions(), edges_of(DAYS[:1]), "postgres")
         with psycopg.connect(database.url) as connection:
             plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}".encode()).fetchall())
         assert "on by_time" in plan
@@ -264,5 +296,5 @@ class TestReading:
         source = gateway(database).inspection().source
         cut = source.relation.without_dimensions()
         engine = SQLite(Path(database.url.removeprefix("sqlite:///")))
-        plan = engine.rows(f"EXPLAIN QUERY PLAN {cut.select_columns('sqlite', window_of(DAYS))}")
+        plan = engine.rows(f"EXPLAIN QUERY PLAN {cut.select_columns('sqlite', window_of(edges_of(DAYS)))}")
         assert [detail for *_, detail in plan] == ["SEARCH t USING INDEX by_time (created_at>? AND created_at<?)"]

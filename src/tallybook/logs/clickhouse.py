@@ -279,6 +279,9 @@ class ClickHouseLogs:
     def totals(self, days: Sequence[date]) -> list[Totals]:
         return self._table().totals(days)
 
+    def hours(self, day: date) -> list[Totals]:
+        return self._table().hours(day)
+
     def _table(self) -> Source:
         from tallybook.sources.own import clickhouse_table  # noqa: PLC0415 - as for the DuckDB file
 

@@ -239,6 +239,9 @@ class PostgreSQLLogs:
     def totals(self, days: Sequence[date]) -> list[Totals]:
         return self._table().totals(days)
 
+    def hours(self, day: date) -> list[Totals]:
+        return self._table().hours(day)
+
     def _table(self) -> TableSource:
         from tallybook.sources.own import postgresql_table  # noqa: PLC0415 - as for the DuckDB file
 
@@ -264,9 +267,10 @@ class PostgreSQLLogs:
     def _totals_of_locked(self, connection: Connection, day: date) -> Totals:
         """What `totals` says of the day, as the transaction sees it; nobody adds to the day until that ends."""
         from tallybook.sources.engines.postgresql import totals_in  # noqa: PLC0415 - as in `_table`
+        from tallybook.sources.relation import edges_of  # noqa: PLC0415 - as in `_table`
 
         connection.execute(f"SELECT FROM {SCHEMA}.arrivals WHERE day = %s FOR UPDATE".encode(), [day])
-        (totals,) = totals_in(connection, self._table().relation.without_dimensions(), [day])
+        (totals,) = totals_in(connection, self._table().relation.without_dimensions(), edges_of([day]))
         return totals
 
     def _value(self, query: str, *values: object) -> Any:

@@ -221,6 +221,9 @@ class LogStore:
     def totals(self, days: Sequence[date]) -> list[Totals]:
         return self._table().totals(days)
 
+    def hours(self, day: date) -> list[Totals]:
+        return self._table().hours(day)
+
     def _table(self) -> TableSource:
         from tallybook.sources.own import own_table  # noqa: PLC0415 - Ibis takes half a second to import, and not every command reads
 
@@ -295,8 +298,9 @@ class LogStore:
     def _totals_in(self, connection: duckdb.DuckDBPyConnection, day: date) -> Totals:
         """What `totals` says of the day, as the connection's transaction sees it."""
         from tallybook.sources.engines.duck import totals_in  # noqa: PLC0415 - as in `_table`
+        from tallybook.sources.relation import edges_of  # noqa: PLC0415 - as in `_table`
 
-        (totals,) = totals_in(connection, self._table().relation.without_dimensions(), [day])
+        (totals,) = totals_in(connection, self._table().relation.without_dimensions(), edges_of([day]))
         return totals
 
 

@@ -95,6 +95,10 @@ class AttachedSource:
         with self._told():
             return self._inspect().source.totals(days)
 
+    def hours(self, day: date) -> list[Totals]:
+        with self._told():
+            return self._inspect().source.hours(day)
+
     def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None
 

@@ -28,12 +28,12 @@ BUCKET_COLUMNS = {
 }
 
 
-def totals_by_day(rows: Iterable[Sequence[Any]], days: int) -> list[Totals]:
-    """The totals of so many days, from rows of day ordinal and measures; nothing of a day that has no row."""
-    found = {int(day): tuple(map(int, measures)) for day, *measures in rows}
+def totals_by_span(rows: Iterable[Sequence[Any]], spans: int) -> list[Totals]:
+    """The totals of so many spans, from rows of ordinal and measures; nothing of a span that has no row."""
+    found = {int(ordinal): tuple(map(int, measures)) for ordinal, *measures in rows}
     if any(abs(value) > MAX_TOTAL for totals in found.values() for value in totals):
         raise CloseFailed(*_BEYOND_64_BITS)
-    return [found.get(index, NOTHING) for index in range(days)]
+    return [found.get(index, NOTHING) for index in range(spans)]
 
 
 def slice_columns(dimensions: Sequence[str]) -> dict[str, pa.DataType]:

@@ -22,7 +22,7 @@ from tallybook.sources.places import Place, open_place
 from tallybook.sources.portable import quote
 from tallybook.sources.preset import Preset
 from tallybook.sources.presets import EVERY_DATABASE, PRESETS
-from tallybook.sources.relation import Relation, window_of
+from tallybook.sources.relation import Relation, edges_of, window_of
 from tallybook.sources.table import TableSource
 from tallybook.sources.urls import SourceUrl
 
@@ -276,7 +276,7 @@ def examine(declaration: Declaration, now: datetime, slicing: Slicing) -> Findin
 def _create_index(found: Inspection, day: date) -> str | None:
     """The statement that makes the index which the source lacks; None where it has one or needs none."""
     relation, engine = found.match.relation, found.place.engine
-    if found.declaration.query or not engine.scans_all(relation, window_of([day])):
+    if found.declaration.query or not engine.scans_all(relation, window_of(edges_of([day]))):
         return None
     columns = found.preset.index if relation.time_column in found.preset.index else (relation.time_column,)
     quoted = [quote(name, engine.dialect) for name in columns]

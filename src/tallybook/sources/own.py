@@ -11,7 +11,7 @@ from tallybook.measures import MEASURE_FIELDS, Totals
 from tallybook.shape import STRING_FIELDS
 from tallybook.sources.engines.duck import Connect, DuckDB, in_memory, totals_in
 from tallybook.sources.places import open_place
-from tallybook.sources.relation import Relation
+from tallybook.sources.relation import Relation, edges_of
 from tallybook.sources.table import TableSource
 from tallybook.sources.urls import SourceUrl
 
@@ -58,5 +58,5 @@ def archived_totals(rows: pa.RecordBatchReader, day: date) -> Totals:
     """The totals of a day's records, as its archive holds them."""
     with in_memory() as connection:
         connection.register(ARCHIVED_RELATION.origin, rows)
-        (totals,) = totals_in(connection, ARCHIVED_RELATION.without_dimensions(), [day])
+        (totals,) = totals_in(connection, ARCHIVED_RELATION.without_dimensions(), edges_of([day]))
     return totals

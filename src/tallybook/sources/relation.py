@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlglot import exp
 
@@ -16,6 +16,10 @@ from tallybook.sources.portable import columns_of, own_function, parse, quote, r
 
 Window = tuple[datetime, datetime]
 """Half-open: from the first instant on, up to but without the second."""
+
+Edges = tuple[datetime, ...]
+"""The ascending instants, whole seconds, at which spans of time that follow one another begin, and the end of the last:
+of days their midnights."""
 
 _TEXT_AS_INSTANT = {
     "": "CAST({0} AS TIMESTAMP WITH TIME ZONE)",
@@ -95,10 +99,10 @@ class Relation:
         read = {self.time_column, *(column for _, sql in fields for column in columns_of(sql, self.written_in))}
         return replace(self, fields=fields, columns=tuple(each for each in self.columns if each[0] in read))
 
-    def midnights(self, dialect: str, days: Sequence[date]) -> list[str]:
-        """The literals that part the days, where `select` says when a record was created."""
+    def partings(self, dialect: str, edges: Edges) -> list[str]:
+        """The literals that part one span from the next, where `select` says when a record was created."""
         time = "zoned" if self.time == "text" else self.time
-        return [literal(time, dialect, midnight(day)) for day in days[1:]]
+        return [literal(time, dialect, edge) for edge in edges[1:-1]]
 
     def select(self, dialect: str, window: Window) -> str:
         """The window's records as a SELECT of `created_at` and the fields, in the engine's own SQL."""
@@ -215,6 +219,16 @@ def _widened(window: Window) -> Window:
     return window[0] - ONE_DAY, window[1] + ONE_DAY
 
 
-def window_of(days: Sequence[date]) -> Window:
-    """From the first day's midnight to that after the last."""
-    return midnight(days[0]), midnight(days[-1] + ONE_DAY)
+def window_of(edges: Edges) -> Window:
+    """All the spans together."""
+    return edges[0], edges[-1]
+
+
+def edges_of(days: Sequence[date]) -> Edges:
+    """The edges of consecutive days."""
+    return *map(midnight, days), midnight(days[-1] + ONE_DAY)
+
+
+def hour_edges(day: date) -> Edges:
+    """The edges of the day's 24 hours."""
+    return tuple(midnight(day) + timedelta(hours=hour) for hour in range(25))

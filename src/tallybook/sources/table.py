@@ -14,7 +14,7 @@ from tallybook.source import Slicing
 from tallybook.sources.engines.engine import Engine
 from tallybook.sources.extremes import first_instant, last_instant
 from tallybook.sources.opt_in import LoggedFailures
-from tallybook.sources.relation import Relation
+from tallybook.sources.relation import Relation, edges_of, hour_edges
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TableSource:
 
     def contents(self, days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
         relation = self.relation.cut_down(slicing.dimensions)
-        groupings = self.engine.groupings(relation, slicing.dimensions, days)
+        groupings = self.engine.groupings(relation, slicing.dimensions, edges_of(days))
         untold = self.failures.untold(days) if self.failures else frozenset()
         for index, day in enumerate(days):
             slices, buckets = groupings.slices.day(index), groupings.buckets.day(index)
@@ -55,7 +55,10 @@ class TableSource:
             yield build_content(day, slicing.dimensions, slices, buckets, slicing.max_slices_per_day, unknown)
 
     def totals(self, days: Sequence[date]) -> list[Totals]:
-        return self.engine.totals(self.relation.without_dimensions(), days)
+        return self.engine.totals(self.relation.without_dimensions(), edges_of(days))
+
+    def hours(self, day: date) -> list[Totals]:
+        return self.engine.totals(self.relation.without_dimensions(), hour_edges(day))
 
     def arrived_at(self, day: date) -> datetime | None:  # noqa: ARG002 - part of every source
         return None

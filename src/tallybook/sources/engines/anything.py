@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import ibis
@@ -22,9 +21,9 @@ from tallybook.sources.groupings import (
     Groupings,
     SliceTable,
     slice_columns,
-    totals_by_day,
+    totals_by_span,
 )
-from tallybook.sources.relation import Relation
+from tallybook.sources.relation import Edges, Relation
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,18 @@ class AnyIbis(ReadsAnyWindow):
     dialect: str
     days_per_read: int = COLUMNAR_DAYS
 
-    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        by_bucket, by_slice = groupings_of(relation, dimensions, days, self.dialect)
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], edges: Edges) -> Groupings:
+        by_bucket, by_slice = groupings_of(relation, dimensions, edges, self.dialect)
         with self._session() as backend:
             buckets = backend.sql(by_bucket, schema=_schema(BUCKET_COLUMNS)).to_pyarrow()
             slices = backend.sql(by_slice, schema=_schema(slice_columns(dimensions))).to_pyarrow()
         return Groupings(BucketTable(buckets), SliceTable(slices, dimensions))
 
-    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
-        by_day = totals_of(relation, days, self.dialect)
+    def totals(self, relation: Relation, edges: Edges) -> list[Totals]:
+        by_day = totals_of(relation, edges, self.dialect)
         with self._session() as backend:
             rows = backend.sql(by_day, schema=_schema(slice_columns(()))).to_pyarrow()
-        return totals_by_day(zip(*(column.to_pylist() for column in rows.columns), strict=True), len(days))
+        return totals_by_span(zip(*(column.to_pylist() for column in rows.columns), strict=True), len(edges) - 1)
 
     def describe(self, origin: str) -> dict[str, str]:
         with self._session() as backend:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -26,8 +25,8 @@ from tallybook.sources.engines.engine import (
     first_known,
 )
 from tallybook.sources.engines.statements import groupings_of, totals_of
-from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_day
-from tallybook.sources.relation import Relation, Window
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_span
+from tallybook.sources.relation import Edges, Relation, Window
 
 _KINDS = {
     **dict.fromkeys(("INT", "UINT"), "int"),
@@ -55,14 +54,14 @@ class ClickHouse:
     dialect: str = "clickhouse"
     days_per_read: int = COLUMNAR_DAYS
 
-    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        by_bucket, by_slice = groupings_of(relation, dimensions, days, self.dialect)
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], edges: Edges) -> Groupings:
+        by_bucket, by_slice = groupings_of(relation, dimensions, edges, self.dialect)
         with self._session() as client:
             buckets, slices = (_as_arrow(client, statement) for statement in (by_bucket, by_slice))
         return Groupings(BucketTable(buckets), SliceTable(slices, dimensions))
 
-    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
-        return totals_by_day(self.rows(totals_of(relation, days, self.dialect)), len(days))
+    def totals(self, relation: Relation, edges: Edges) -> list[Totals]:
+        return totals_by_span(self.rows(totals_of(relation, edges, self.dialect)), len(edges) - 1)
 
     def describe(self, origin: str) -> dict[str, str]:
         rows = self.rows(f"DESCRIBE TABLE (SELECT * FROM {origin} AS t)")

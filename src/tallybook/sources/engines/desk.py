@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import duckdb
@@ -14,7 +13,7 @@ import duckdb
 from tallybook.measures import Totals
 from tallybook.sources.engines.duck import group_in, in_memory, totals_in
 from tallybook.sources.groupings import Groupings
-from tallybook.sources.relation import Relation, window_of
+from tallybook.sources.relation import Edges, Relation, window_of
 
 TABLE = "handed_over"
 MEMORY_LIMIT = "512MB"
@@ -31,7 +30,7 @@ class Desk:
 
     connection: duckdb.DuckDBPyConnection
     relation: Relation
-    days: Sequence[date]
+    edges: Edges
 
     def clear(self) -> None:
         """Makes room for records, before any are laid."""
@@ -49,15 +48,15 @@ class Desk:
         return ", ".join(f'CAST({made} AS {_TYPES.get(kind, "VARCHAR")}) AS "{name}"' for (name, kind), made in kinds)
 
     def _records(self, origin: str) -> str:
-        return self.relation.at_hand(origin).select("duckdb", window_of(self.days))
+        return self.relation.at_hand(origin).select("duckdb", window_of(self.edges))
 
     def groupings(self, dimensions: tuple[str, ...]) -> Groupings:
         """Both groupings of all that was laid down."""
-        return group_in(self.connection, self._laid_down(), dimensions, self.days)
+        return group_in(self.connection, self._laid_down(), dimensions, self.edges)
 
     def totals(self) -> list[Totals]:
         """The totals of all that was laid down."""
-        return totals_in(self.connection, self._laid_down(), self.days)
+        return totals_in(self.connection, self._laid_down(), self.edges)
 
     def _laid_down(self) -> Relation:
         return Relation(
@@ -70,13 +69,13 @@ class Desk:
 
 
 @contextmanager
-def desk(relation: Relation, days: Sequence[date]) -> Iterator[Desk]:
-    """A desk for the relation's rows of the days, empty; it spills to a folder of its own."""
+def desk(relation: Relation, edges: Edges) -> Iterator[Desk]:
+    """A desk for the relation's rows of the spans, empty; it spills to a folder of its own."""
     with tempfile.TemporaryDirectory() as folder, in_memory() as connection:
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"SET temp_directory = '{folder}'")
         connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        opened = Desk(connection, relation, days)
+        opened = Desk(connection, relation, edges)
         opened.clear()
         yield opened

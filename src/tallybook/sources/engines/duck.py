@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from tallybook.sources.engines.engine import (
     too_long,
 )
 from tallybook.sources.engines.statements import groupings_of, totals_of
-from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_day
-from tallybook.sources.relation import Relation
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_span
+from tallybook.sources.relation import Edges, Relation
 
 KINDS = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"), "int"),
@@ -52,13 +51,13 @@ class DuckDB(ReadsAnyWindow):
     days_per_read: int = COLUMNAR_DAYS
     timeout_s: int | None = None
 
-    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], edges: Edges) -> Groupings:
         with self._session() as connection:
-            return group_in(connection, relation, dimensions, days)
+            return group_in(connection, relation, dimensions, edges)
 
-    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+    def totals(self, relation: Relation, edges: Edges) -> list[Totals]:
         with self._session() as connection:
-            return totals_in(connection, relation, days)
+            return totals_in(connection, relation, edges)
 
     def describe(self, origin: str) -> dict[str, str]:
         rows = self.rows(f"DESCRIBE SELECT * FROM {origin}")
@@ -138,15 +137,15 @@ def in_memory() -> duckdb.DuckDBPyConnection:
 
 
 def group_in(
-    connection: duckdb.DuckDBPyConnection, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]
+    connection: duckdb.DuckDBPyConnection, relation: Relation, dimensions: tuple[str, ...], edges: Edges
 ) -> Groupings:
     """Runs both statements of the aggregate on the connection."""
-    by_bucket, by_slice = groupings_of(relation, dimensions, days, "duckdb")
+    by_bucket, by_slice = groupings_of(relation, dimensions, edges, "duckdb")
     buckets = BucketTable(connection.sql(by_bucket).to_arrow_table())
     return Groupings(buckets, SliceTable(connection.sql(by_slice).to_arrow_table(), dimensions))
 
 
-def totals_in(connection: duckdb.DuckDBPyConnection, relation: Relation, days: Sequence[date]) -> list[Totals]:
-    """The measures of each of the days, as the connection's transaction sees them."""
-    rows = connection.execute(totals_of(relation, days, "duckdb")).fetchall()
-    return totals_by_day(rows, len(days))
+def totals_in(connection: duckdb.DuckDBPyConnection, relation: Relation, edges: Edges) -> list[Totals]:
+    """The measures of each of the spans, as the connection's transaction sees them."""
+    rows = connection.execute(totals_of(relation, edges, "duckdb")).fetchall()
+    return totals_by_span(rows, len(edges) - 1)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ import pyarrow as pa
 from tallybook.errors import SourceDown, SourceFault, first_line, raise_interrupted
 from tallybook.measures import Totals
 from tallybook.sources.groupings import Groupings
-from tallybook.sources.relation import Relation, Window
+from tallybook.sources.relation import Edges, Relation, Window
 
 COLUMNAR_DAYS = 366
 """An engine that stores columns reads a year as easily as a day."""
@@ -46,11 +45,11 @@ class Engine(Protocol):
     def days_per_read(self) -> int:
         """How many days of a long range one statement may read."""
 
-    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        """The records of consecutive days by bucket and by slice, from one snapshot where the engine has any."""
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], edges: Edges) -> Groupings:
+        """The records of each span by bucket and by slice, from one snapshot where the engine has any."""
 
-    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
-        """The measures of each of the consecutive days, from one statement that reads no more than they need."""
+    def totals(self, relation: Relation, edges: Edges) -> list[Totals]:
+        """The measures of each of the spans, from one statement that reads no more than they need."""
 
     def describe(self, origin: str) -> dict[str, str]:
         """The columns of what may stand after FROM, with their kinds.

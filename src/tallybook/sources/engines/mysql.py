@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -32,7 +31,7 @@ from tallybook.sources.engines.engine import (
 )
 from tallybook.sources.groupings import Groupings
 from tallybook.sources.portable import quote
-from tallybook.sources.relation import Relation, Window, window_of
+from tallybook.sources.relation import Edges, Relation, Window, window_of
 
 LINES_AT_ONCE = 100_000
 _KINDS = {
@@ -62,20 +61,20 @@ class MySQL:
     dialect: str = "mysql"
     days_per_read: int = ROW_DAYS
 
-    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        with self._handed_over(relation, days) as laid:
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], edges: Edges) -> Groupings:
+        with self._handed_over(relation, edges) as laid:
             return laid.groupings(dimensions)
 
-    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
-        with self._handed_over(relation, days) as laid:
+    def totals(self, relation: Relation, edges: Edges) -> list[Totals]:
+        with self._handed_over(relation, edges) as laid:
             return laid.totals()
 
     @contextmanager
-    def _handed_over(self, relation: Relation, days: Sequence[date]) -> Iterator[Desk]:
+    def _handed_over(self, relation: Relation, edges: Edges) -> Iterator[Desk]:
         """A desk on which the days' records lie."""
-        selected = relation.select_columns(self.dialect, window_of(days))
+        selected = relation.select_columns(self.dialect, window_of(edges))
         lines = ", ".join(_as_csv(name, kind, self.dialect) for name, kind in relation.columns)
-        with desk(relation, days) as laid:
+        with desk(relation, edges) as laid:
             with self._session(use_unicode=False) as session:
                 session.query(f"SELECT CONCAT_WS(',', {lines}) FROM ({selected}) AS selected")
                 _hand_over(session.use_result(), laid)

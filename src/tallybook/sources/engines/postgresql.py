@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import psycopg
@@ -21,8 +20,8 @@ from tallybook.sources.engines.engine import (
     engine_errors,
 )
 from tallybook.sources.engines.statements import groupings_of, totals_of
-from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_day
-from tallybook.sources.relation import Relation, Window
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_span
+from tallybook.sources.relation import Edges, Relation, Window
 
 FETCH_ROWS = 10_000
 SETTINGS = {
@@ -59,17 +58,17 @@ class PostgreSQL:
     dialect: str = "postgres"
     days_per_read: int = ROW_DAYS
 
-    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        by_bucket, by_slice = groupings_of(relation, dimensions, days, self.dialect)
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], edges: Edges) -> Groupings:
+        by_bucket, by_slice = groupings_of(relation, dimensions, edges, self.dialect)
         with _naming(relation), self._session() as connection, connection.cursor() as cursor:
             version = connection.info.server_version
             buckets = BucketTable.of(cursor.stream(for_server(by_bucket, version).encode(), size=FETCH_ROWS))
             slices = SliceTable.of(cursor.stream(for_server(by_slice, version).encode(), size=FETCH_ROWS), dimensions)
         return Groupings(buckets, slices)
 
-    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
+    def totals(self, relation: Relation, edges: Edges) -> list[Totals]:
         with _naming(relation), self._session() as connection:
-            return totals_in(connection, relation, days)
+            return totals_in(connection, relation, edges)
 
     def describe(self, origin: str) -> dict[str, str]:
         """Binary, as in `rows`: of the ways to send a statement, that one takes a single one and prepares none."""
@@ -115,10 +114,10 @@ class PostgreSQL:
             yield connection
 
 
-def totals_in(connection: psycopg.Connection[Any], relation: Relation, days: Sequence[date]) -> list[Totals]:
-    """The measures of each of the days, as the connection's transaction sees them."""
-    by_day = for_server(totals_of(relation, days, "postgres"), connection.info.server_version)
-    return totals_by_day(connection.execute(by_day.encode(), binary=True).fetchall(), len(days))
+def totals_in(connection: psycopg.Connection[Any], relation: Relation, edges: Edges) -> list[Totals]:
+    """The measures of each of the spans, as the connection's transaction sees them."""
+    by_day = for_server(totals_of(relation, edges, "postgres"), connection.info.server_version)
+    return totals_by_span(connection.execute(by_day.encode(), binary=True).fetchall(), len(edges) - 1)
 
 
 _NO_INSTANT = re.compile(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,8 +13,8 @@ from pyspark.sql import SparkSession
 from tallybook.measures import Totals
 from tallybook.sources.engines.engine import COLUMNAR_DAYS, ReadsAnyWindow, connecting, engine_errors, first_known
 from tallybook.sources.engines.statements import groupings_of, totals_of
-from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_day
-from tallybook.sources.relation import Relation
+from tallybook.sources.groupings import BucketTable, Groupings, SliceTable, totals_by_span
+from tallybook.sources.relation import Edges, Relation
 
 _KINDS = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INT", "BIGINT"), "int"),
@@ -50,15 +48,15 @@ class Spark(ReadsAnyWindow):
     dialect: str = "pyspark"
     days_per_read: int = COLUMNAR_DAYS
 
-    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        by_bucket, by_slice = groupings_of(relation, dimensions, days, self.dialect)
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], edges: Edges) -> Groupings:
+        by_bucket, by_slice = groupings_of(relation, dimensions, edges, self.dialect)
         session = self._session()
         with engine_errors("Spark", *_ERRORS):
             buckets, slices = (session.sql(statement).toArrow() for statement in (by_bucket, by_slice))
         return Groupings(BucketTable(buckets), SliceTable(slices, dimensions))
 
-    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
-        return totals_by_day(self.rows(totals_of(relation, days, self.dialect)), len(days))
+    def totals(self, relation: Relation, edges: Edges) -> list[Totals]:
+        return totals_by_span(self.rows(totals_of(relation, edges, self.dialect)), len(edges) - 1)
 
     def describe(self, origin: str) -> dict[str, str]:
         session = self._session()

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +31,7 @@ from tallybook.sources.engines.desk import Desk, desk
 from tallybook.sources.engines.engine import ROW_DAYS, check_file, connecting, engine_errors
 from tallybook.sources.groupings import Groupings
 from tallybook.sources.portable import quote
-from tallybook.sources.relation import Relation, Window, window_of
+from tallybook.sources.relation import Edges, Relation, Window, window_of
 
 SAMPLE_ROWS = 200
 READERS = min(4, os.cpu_count() or 1)
@@ -51,20 +51,20 @@ class SQLite:
     dialect: str = "sqlite"
     days_per_read: int = ROW_DAYS
 
-    def groupings(self, relation: Relation, dimensions: tuple[str, ...], days: Sequence[date]) -> Groupings:
-        with self._handed_over(relation, days) as laid:
+    def groupings(self, relation: Relation, dimensions: tuple[str, ...], edges: Edges) -> Groupings:
+        with self._handed_over(relation, edges) as laid:
             return laid.groupings(dimensions)
 
-    def totals(self, relation: Relation, days: Sequence[date]) -> list[Totals]:
-        with self._handed_over(relation, days) as laid:
+    def totals(self, relation: Relation, edges: Edges) -> list[Totals]:
+        with self._handed_over(relation, edges) as laid:
             return laid.totals()
 
     @contextmanager
-    def _handed_over(self, relation: Relation, days: Sequence[date]) -> Iterator[Desk]:
+    def _handed_over(self, relation: Relation, edges: Edges) -> Iterator[Desk]:
         """A desk on which the days' records lie."""
-        window = window_of(days)
+        window = window_of(edges)
         split = not self.scans_all(relation, window)
-        with desk(relation, days) as laid, _sqlite_errors():
+        with desk(relation, edges) as laid, _sqlite_errors():
             with self._same_snapshot(READERS if split else 1) as sources:
                 _hand_over(sources, laid, _selects(relation, window, len(sources)))
             yield laid

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-
 from tallybook import aggregate
-from tallybook.sources.relation import Relation, window_of
+from tallybook.sources.relation import Edges, Relation, window_of
 
 
-def groupings_of(
-    relation: Relation, dimensions: tuple[str, ...], days: Sequence[date], dialect: str
-) -> tuple[str, ...]:
-    """Both groupings of the consecutive days' records, by bucket and by slice."""
-    select = relation.select(dialect, window_of(days))
-    return aggregate.compile_for(relation.shape, select, dimensions, relation.midnights(dialect, days), dialect)
+def groupings_of(relation: Relation, dimensions: tuple[str, ...], edges: Edges, dialect: str) -> tuple[str, ...]:
+    """Both groupings of the records of each span, by bucket and by slice."""
+    select = relation.select(dialect, window_of(edges))
+    return aggregate.compile_for(relation.shape, select, dimensions, relation.partings(dialect, edges), dialect)
 
 
-def totals_of(relation: Relation, days: Sequence[date], dialect: str) -> str:
-    """The grouping of the consecutive days' records by day alone."""
-    select = relation.select(dialect, window_of(days))
-    return aggregate.compile_totals(relation.shape, select, relation.midnights(dialect, days), dialect)
+def totals_of(relation: Relation, edges: Edges, dialect: str) -> str:
+    """The grouping of the records by span alone."""
+    select = relation.select(dialect, window_of(edges))
+    return aggregate.compile_totals(relation.shape, select, relation.partings(dialect, edges), dialect)
