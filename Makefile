@@ -7,7 +7,7 @@ HOME_FOLDER ?= ./tallybook-data
 WORKERS ?= auto
 SENDERS ?= .venv-senders
 
-.PHONY: run demo test test-engines test-senders test-slow coverage mutate lint types check bench bench-quick clean
+.PHONY: run demo screenshots test test-engines test-senders test-browser test-slow coverage mutate lint types check bench bench-quick clean
 
 run: $(READY) ## set everything up and serve on http://127.0.0.1:8787
 	$(BIN)/tallybook --home $(HOME_FOLDER) serve
@@ -17,7 +17,7 @@ demo: $(READY) ## fill ./tallybook-demo with synthetic traffic and show it
 	$(BIN)/tallybook --home ./tallybook-demo stats last30d
 
 test: $(READY) ## set everything up and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not engines and not senders and not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not engines and not senders and not browser and not slow"
 
 test-engines: $(READY) ## the tests on MariaDB, ClickHouse and Spark; one that is not here is skipped
 	for engine in mysql clickhouse spark; do \
@@ -27,6 +27,9 @@ test-engines: $(READY) ## the tests on MariaDB, ClickHouse and Spark; one that i
 test-senders: $(READY) $(SENDERS)/.ready ## LiteLLM and OpenTelemetry, in environments of their own, against a real server
 	SENDERS=$(SENDERS) $(BIN)/python -m pytest -n $(WORKERS) -m senders -rs
 
+test-browser: $(READY) ## the page in Chromium; skipped, saying so, where there is none
+	$(BIN)/python -m pytest -n $(WORKERS) -m browser -rs
+
 test-slow: $(READY) ## the tests that take minutes: kill -9 again and again, hundreds of histories; prints what it counted
 	rm -f .figures
 	TALLYBOOK_FIGURES=$(CURDIR)/.figures $(BIN)/python -m pytest -n $(WORKERS) -m slow
@@ -34,12 +37,15 @@ test-slow: $(READY) ## the tests that take minutes: kill -9 again and again, hun
 
 coverage: $(READY) ## branch coverage of closing, chain, reconciling and histograms, which must be whole
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-config=coverage.ini tests/unit tests/book tests/test_*.py \
-	  -m "not engines and not senders and not slow"
+	  -m "not engines and not senders and not browser and not slow"
 
 mutate: $(READY) ## changes closing, chain, reconciling and histograms one expression at a time: do tests notice? (an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutation
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
+
+screenshots: $(READY) ## takes the README's pictures anew, from demo data, with Chromium
+	$(BIN)/python tools/take_screenshots.py docs/pictures
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from bench.chunks import measure_chunks
 from bench.closing import measure_closing
 from bench.collecting import measure_collecting
 from bench.memory import measure_memory
+from bench.page import measure_page
 from bench.table import Findings
 
 BENCHMARKS: dict[str, Callable[[Path, int], list[Findings]]] = {
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Findings]]] = {
     "memory": measure_memory,
     "attaching": measure_attaching,
     "collecting": measure_collecting,
+    "page": measure_page,
     "chunks": measure_chunks,
 }
 ONLY_WHEN_NAMED = ("chunks",)

@@ -27,14 +27,14 @@ BANNED = re.compile(r"(?:^|_)(?:manager|utils?|helpers?)(?:_|$)")
 DOMAIN = (
     *("days", "periods", "histogram", "measures", "records", "shape", "aggregate", "offline"),
     *("content", "change", "vintage", "digest", "errors", "source", "declaration", "tokens"),
-    *("prices", "tariff", "listed_prices", "own_prices"),
+    *("prices", "tariff", "listed_prices", "own_prices", "filters", "wording"),
 )
 ON_THE_BOOK = (
     *("closing", "job", "adjusting", "reconcile", "rounds", "standing", "live", "figures", "stats", "verification"),
 )
 """What knows a source only as `source` describes it, wherever its records lie."""
 
-BORDERS = ("web", "cli", "bookkeeper")
+BORDERS = ("web", "cli", "page", "operations", "bookkeeper")
 PARTS_OF_THE_BOOKKEEPER = ("upkeep", "pruning", "status", "attaching")
 AROUND_ENGINES = ("own", "table", "places", "presets", "matching", "inspection", "attached", "registry", "urls")
 MAY_NOT_IMPORT = {
@@ -49,7 +49,9 @@ MAY_NOT_IMPORT = {
     **dict.fromkeys(PARTS_OF_THE_BOOKKEEPER, BORDERS),
     "web": ("cli",),
     "cli": (),
-    "bookkeeper": ("web", "cli"),
+    "page": ("web", "cli"),
+    "operations": ("web", "cli", "page"),
+    "bookkeeper": ("web", "cli", "page", "operations"),
 }
 SERVE_COMMAND = "tallybook.web.serve"
 """What the command line starts of the web; the one wire between the two borders."""

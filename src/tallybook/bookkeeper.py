@@ -7,7 +7,7 @@ long ones tell a `Watch` how they get on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -27,6 +27,7 @@ from tallybook.days import ONE_DAY, day_of, days_between, last_closable, parse_d
 from tallybook.declaration import Declaration
 from tallybook.errors import CloseFailed, LogsError, TallybookError, UnknownName, UsageError
 from tallybook.failed_days import FailedDays
+from tallybook.filters import parse_filters
 from tallybook.home import prepare_home
 from tallybook.job import DailyStatsJob
 from tallybook.live import LiveDays
@@ -112,6 +113,11 @@ class Bookkeeper:
         own = [self.logs] if remembered_first_day(self.book, self.logs) is not None else []
         return [*own, *self._registry.sources()]
 
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The dimensions by which days are cut from now on."""
+        return self._settings.slicing.dimensions
+
     def job(self, source: str | None = None) -> DailyStatsJob:
         """The daily job over all sources, or the one that is named."""
         chosen = [each for each in self.sources() if source in (None, each.name)]
@@ -186,10 +192,12 @@ class Bookkeeper:
         basis: str = "adjusted",
         as_of: str | None = None,
         live: bool = False,
+        filters: Sequence[str] = (),
     ) -> Answer:
         """The statistics of a period, from closed days; with `live`, and for `today`, from today's logs too.
 
-        On the basis `original` no adjustment counts; with `as_of` only what was recorded until then.
+        On the basis `original` no adjustment counts; with `as_of` only what was recorded until then. `filters` are
+        texts that `parse_filters` reads: of records only those with these dimension values count.
         """
         now = self.now()
         vintage = Vintage(basis, None if as_of is None else parse_as_of(as_of))
@@ -198,7 +206,7 @@ class Bookkeeper:
             raise UsageError("Today's logs have no as_of.", "Leave out live, or as_of.")
         if live:
             chosen = chosen.with_live(day_of(now))
-        query = StatsQuery(chosen, by, source, vintage)
+        query = StatsQuery(chosen, by, source, vintage, parse_filters(filters))
         first_days = {each.name: remembered_first_day(self.book, each) for each in self.sources()}
         asked = [each for each in self.sources() if source in (None, each.name)]
         is_live = chosen.live and not vintage.as_of and chosen.first <= day_of(now) <= chosen.last
@@ -207,6 +215,13 @@ class Bookkeeper:
         closable = last_closable(min(now, vintage.as_of or now))
         answer = self._stats.answer(query, Sources(first_days, live_days, gone), closable)
         return answer | ({"unreachable": unreachable} if unreachable else {})
+
+    def vantage(self) -> Hashable:
+        """What answers from closed days rest on: as long as it is the same, so are they."""
+        now = self.now()
+        first_days = tuple((each.name, remembered_first_day(self.book, each)) for each in self.sources())
+        gone = frozenset((source, day) for source, days in gone_days(self.book).items() for day in days)
+        return self.book.last_seq(), day_of(now), last_closable(now), first_days, gone
 
     def _period(self, period: str | None, first: str | None, last: str | None, today: date) -> Period:
         if period is not None and (first is not None or last is not None):
@@ -369,19 +384,3 @@ class Bookkeeper:
         days_kept = self._attachments.detach(name)
         self._failures.forget(name)
         return {"source": name, "days_kept": days_kept}
-
-
-OPERATIONS: dict[str, Callable[..., Answer]] = {
-    "attach": Bookkeeper.attach,
-    "sources": Bookkeeper.attached_sources,
-    "detach": Bookkeeper.detach,
-    "close": Bookkeeper.close,
-    "backfill": Bookkeeper.backfill,
-    "stats": Bookkeeper.stats,
-    "status": Bookkeeper.status,
-    "reconcile": Bookkeeper.reconcile,
-    "import": Bookkeeper.import_files,
-    "prune": Bookkeeper.prune,
-    "demo": Bookkeeper.fill_demo,
-}
-"""The operations that a command may need the logs for, by name."""

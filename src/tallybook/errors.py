@@ -107,6 +107,12 @@ class UnreadableFile(TallybookError):
     code = "unreadable_file"
 
 
+class OutputError(TallybookError):
+    """What was asked for cannot be written where it should go."""
+
+    code = "output"
+
+
 class CloseFailed(TallybookError):
     """A day could not be closed; nothing of it was written."""
 

@@ -20,8 +20,10 @@ import numpy.typing as npt
 from tallybook.book.entries import AdjustmentMark, Closing
 from tallybook.book.ledger import Book
 from tallybook.change import Change
+from tallybook.content import Key
+from tallybook.filters import NO_FILTERS, Filters
 from tallybook.histogram import BUCKETS, Histogram
-from tallybook.measures import HISTOGRAM_DIMENSIONS, MEASURES, NOTHING, Totals
+from tallybook.measures import HISTOGRAM_DIMENSIONS, MEASURES, NOTHING, REQUESTS, Totals
 from tallybook.periods import MAX_PERIOD_DAYS
 from tallybook.vintage import CURRENT, Vintage
 
@@ -106,12 +108,14 @@ class _Cached:
 
 
 class SourceFigures:
-    """The closed days of one source in one vintage. Not thread-safe: its owner holds the lock."""
+    """The closed days of one source in one vintage, of what filters let through. Not thread-safe: its owner holds the
+    lock."""
 
-    def __init__(self, book: Book, source: str, vintage: Vintage = CURRENT) -> None:
+    def __init__(self, book: Book, source: str, vintage: Vintage = CURRENT, filters: Filters = NO_FILTERS) -> None:
         self._book = book
         self._source = source
         self._vintage = vintage
+        self._filters = filters
         self._cached: _Cached | None = None
         self.closings: dict[date, Closing] = {}
         self.adjusted: Counter[date] = Counter()
@@ -130,6 +134,12 @@ class SourceFigures:
         """How many adjustments are in the figures of the range."""
         return sum(count for day, count in self.adjusted.items() if first <= day <= last)
 
+    def has_records(self, day: date) -> bool:
+        """Whether a closed day has any record by now, whatever filters let through."""
+        cached, *_ = self._span(day, day)
+        changed = sum(change.totals[REQUESTS] for change in cached.changes if change.day == day)
+        return self.closings[day].records + changed > 0
+
     def totals(self, first: date, last: date) -> Integers:
         """The measures of each day of the range: an array of days by `MEASURES`."""
         cached, low, high = self._span(first, last)
@@ -144,13 +154,11 @@ class SourceFigures:
         """The totals of the range by value of the dimension."""
         cached, low, high = self._span(first, last)
         if dimension not in cached.breakdowns:
-            closed = self._book.breakdown(self._source, dimension, cached.first, cached.last)
             rows = [
                 (_ordinal(cached, day), value, totals)
-                for day, value, totals in closed
-                if date.fromisoformat(day) in self.closings
+                for day, value, totals in self._slices_by(dimension, cached.first, cached.last)
             ]
-            cached.breakdowns[dimension] = Breakdown.of([*rows, *_changes_by(dimension, cached)])
+            cached.breakdowns[dimension] = Breakdown.of([*rows, *self._changes_by(dimension, cached)])
         return cached.breakdowns[dimension].between(low, high)
 
     def buckets(self, dimension: str, first: date, last: date) -> dict[str | None, Integers]:
@@ -160,12 +168,13 @@ class SourceFigures:
             rows = [
                 (_ordinal(cached, day), provider, model, counts)
                 for day, provider, model, counts in self._book.histograms(self._source, cached.first, cached.last)
-                if date.fromisoformat(day) in self.closings
+                if date.fromisoformat(day) in self.closings and self._has_latencies((provider, model))
             ]
             changes = [
                 (_ordinal(cached, str(change.day)), part.key[0], part.key[1], part.counts)
                 for change in cached.changes
                 for part in change.histograms
+                if self._has_latencies(part.key)
             ]
             cached.buckets = Buckets.of([*rows, *changes])
         return cached.buckets.between(dimension, low, high)
@@ -183,16 +192,45 @@ class SourceFigures:
         length = (last - first).days + 1
         totals = np.zeros((length, len(MEASURES)), dtype=np.int64)
         histograms = np.zeros((length, BUCKETS), dtype=np.int64)
-        for stat in self._book.daily_stats(self._source, first, last):
-            if stat.day in self.closings:
-                _add(totals, histograms, (stat.day - first).days, stat.totals, stat.histogram)
+        for day, measures, counts in self._closed(first, last):
+            _add(totals, histograms, (day - first).days, measures, counts)
         changes = self._read_changes(first, last)
         for change in changes:
             ordinal = (change.day - first).days
-            _add(totals, histograms, ordinal, change.totals, ())
-            for part in change.histograms:
-                _add(totals, histograms, ordinal, NOTHING, part.counts)
+            for part in change.slices:
+                if self._filters.take(change.dimensions, part.key):
+                    _add(totals, histograms, ordinal, part.totals, ())
+            for latencies in change.histograms:
+                if self._has_latencies(latencies.key):
+                    _add(totals, histograms, ordinal, NOTHING, latencies.counts)
         return _Cached(first, last, totals, histograms, changes)
+
+    def _closed(self, first: date, last: date) -> Iterator[tuple[date, Totals, Histogram]]:
+        """What was closed: totals and histograms of days, which come in pieces where filters are set."""
+        if not self._filters:
+            days = self._book.daily_stats(self._source, first, last)
+            yield from ((stat.day, stat.totals, stat.histogram) for stat in days if stat.day in self.closings)
+            return
+        for text, _, totals in self._slices_by(None, first, last):
+            yield date.fromisoformat(text), totals, ()
+        for text, provider, model, counts in self._book.histograms(self._source, first, last):
+            if date.fromisoformat(text) in self.closings and self._has_latencies((provider, model)):
+                yield date.fromisoformat(text), NOTHING, counts
+
+    def _slices_by(self, dimension: str | None, first: date, last: date) -> Iterator[tuple[str, str | None, Totals]]:
+        rows = self._book.breakdown(self._source, dimension, first, last, self._filters.wanted)
+        return (row for row in rows if date.fromisoformat(row[0]) in self.closings)
+
+    def _has_latencies(self, pair: Key) -> bool:
+        """Whether filters let the latencies of a provider and model through."""
+        return self._filters.knows_latencies and self._filters.take(HISTOGRAM_DIMENSIONS, pair)
+
+    def _changes_by(self, dimension: str, cached: _Cached) -> Iterator[tuple[int, str | None, Totals]]:
+        for change in cached.changes:
+            place = change.dimensions.index(dimension) if dimension in change.dimensions else None
+            for part in change.slices:
+                if self._filters.take(change.dimensions, part.key):
+                    yield (change.day - cached.first).days, None if place is None else part.key[place], part.totals
 
     def _read_changes(self, first: date, last: date) -> list[Change]:
         if not self.adjustments(first, last):
@@ -205,13 +243,6 @@ def _ordinal(cached: _Cached, day: str) -> int:
     return (date.fromisoformat(day) - cached.first).days
 
 
-def _changes_by(dimension: str, cached: _Cached) -> Iterator[tuple[int, str | None, Totals]]:
-    for change in cached.changes:
-        place = change.dimensions.index(dimension) if dimension in change.dimensions else None
-        for part in change.slices:
-            yield (change.day - cached.first).days, None if place is None else part.key[place], part.totals
-
-
 def _add(totals: Integers, histograms: Integers, ordinal: int, more: Totals, counts: Histogram) -> None:
     totals[ordinal] += more
     if counts:
@@ -219,8 +250,8 @@ def _add(totals: Integers, histograms: Integers, ordinal: int, more: Totals, cou
         histograms[ordinal, buckets] += numbers
 
 
-MAX_VINTAGES = 4
-"""How many vintages besides today's are kept in memory."""
+MAX_VIEWS = 8
+"""How many other views than today's of everything are kept in memory."""
 
 
 class Figures:
@@ -232,41 +263,41 @@ class Figures:
         self._closings: list[Closing] = []
         self._adjustments: list[AdjustmentMark] = []
         self._by_source: dict[str, SourceFigures] = {}
-        self._vintages: dict[Vintage, dict[str, SourceFigures]] = {}
+        self._views: dict[tuple[Vintage, Filters], dict[str, SourceFigures]] = {}
 
-    def of(self, vintage: Vintage = CURRENT) -> dict[str, SourceFigures]:
-        """The figures by source, as the book now is, in the vintage."""
+    def of(self, vintage: Vintage = CURRENT, filters: Filters = NO_FILTERS) -> dict[str, SourceFigures]:
+        """The figures by source, as the book now is, in the vintage, of what filters let through."""
         self._refresh()
-        if vintage == CURRENT:
+        view = (vintage, filters)
+        if view == (CURRENT, NO_FILTERS):
             return self._by_source
-        if vintage not in self._vintages:
-            if len(self._vintages) >= MAX_VINTAGES:
-                self._vintages.pop(next(iter(self._vintages)))
-            figures: dict[str, SourceFigures] = {}
-            self._note(figures, vintage, self._closings, self._adjustments)
-            self._vintages[vintage] = figures
-        return self._vintages[vintage]
+        if view not in self._views:
+            if len(self._views) >= MAX_VIEWS:
+                self._views.pop(next(iter(self._views)))
+            self._views[view] = {}
+            self._note(self._views[view], view, self._closings, self._adjustments)
+        return self._views[view]
 
     def _refresh(self) -> None:
         if self._book.last_seq() <= self._seq:
             return
         closings = self._book.closings(after_seq=self._seq)
         adjustments = self._book.adjustment_marks(after_seq=self._seq)
-        self._note(self._by_source, CURRENT, closings, adjustments)
+        self._note(self._by_source, (CURRENT, NO_FILTERS), closings, adjustments)
         self._closings += closings
         self._adjustments += adjustments
-        self._vintages.clear()
+        self._views.clear()
         self._seq = max([*(closing.seq for closing in closings), *(mark.seq for mark in adjustments)])
 
     def _note(
         self,
         figures: dict[str, SourceFigures],
-        vintage: Vintage,
+        view: tuple[Vintage, Filters],
         closings: Sequence[Closing],
         adjustments: Sequence[AdjustmentMark],
     ) -> None:
         for source in {closing.source for closing in closings} | {mark.source for mark in adjustments}:
-            figures.setdefault(source, SourceFigures(self._book, source, vintage)).note(
+            figures.setdefault(source, SourceFigures(self._book, source, *view)).note(
                 [entry for entry in closings if entry.source == source],
                 [entry for entry in adjustments if entry.source == source],
             )

@@ -36,6 +36,7 @@ class Standing:
     source: str
     first_day: date | None
     closed_through: date | None
+    last_closed: date | None
     days_closed: int
     days_zero: int
     missing: tuple[date, ...]
@@ -96,6 +97,7 @@ def standing_of(
         source=source.name,
         first_day=first_day,
         closed_through=closed_through(first_day, set(closings)),
+        last_closed=max(closings, default=None),
         days_closed=sum(closing.state == "closed" for closing in closings.values()),
         days_zero=sum(closing.state == "zero" for closing in closings.values()),
         missing=tuple(day for day in closable if day not in closings),

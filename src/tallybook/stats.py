@@ -17,6 +17,7 @@ from tallybook.days import days_between, format_instant
 from tallybook.digest import safe_integers
 from tallybook.errors import UnknownName, UsageError
 from tallybook.figures import Figures, Integers, SourceFigures, dense_percentiles
+from tallybook.filters import NO_FILTERS, Filters
 from tallybook.histogram import BUCKETS, midpoint_of
 from tallybook.measures import (
     DIMENSION_NAMES,
@@ -45,12 +46,13 @@ ZERO_WHEN_UNKNOWN = ("success", "failed", "tokens_in", "tokens_out", "latency_su
 
 @dataclass(frozen=True)
 class StatsQuery:
-    """What is asked: a period, perhaps by a dimension, of one source or all, in which vintage."""
+    """What is asked: a period, perhaps by a dimension, of one source or all, in which vintage, of which values."""
 
     period: Period
     by: str | None = None
     source: str | None = None
     vintage: Vintage = CURRENT
+    filters: Filters = NO_FILTERS
 
     def __post_init__(self) -> None:
         if self.by is not None and self.by not in DIMENSION_NAMES:
@@ -78,11 +80,13 @@ class StatsReader:
     def answer(self, query: StatsQuery, sources: Sources, closable: date) -> dict[str, Any]:
         """The answer of `GET /v1/stats`; `closable` is the last day that could be closed by now."""
         with self._lock:
-            known = self._figures.of(query.vintage)
+            known = self._figures.of(query.vintage, query.filters)
             names = self._choose(query.source, {*known, *sources.first_days})
-            chosen = {name: known.get(name) or SourceFigures(self._book, name, query.vintage) for name in names}
+            chosen = {
+                name: known.get(name) or SourceFigures(self._book, name, query.vintage, query.filters) for name in names
+            }
             live = {
-                name: content
+                name: query.filters.narrow(content) if query.filters else content
                 for name, content in sources.live.items()
                 if name in chosen and content.day <= query.period.last
             }
@@ -124,6 +128,7 @@ class _Answer:
             "timezone": "UTC",
             "basis": self._query.vintage.basis,
             **({"as_of": format_instant(as_of)} if (as_of := self._query.vintage.as_of) else {}),
+            **({"filters": self._query.filters.as_texts()} if self._query.filters else {}),
             "days": {state: states.count(state) for state in (*STATES, SOURCE_GONE) if state in (*STATES, *states)},
             "totals": _hide(
                 _rows([self._total(totals)], histograms.sum(axis=0, keepdims=True))[0],
@@ -160,7 +165,7 @@ class _Answer:
         if day in self._gone.get(name, ()):
             return SOURCE_GONE
         state = figures.closings[day].state
-        restated = state == "zero" and figures.adjusted[day] and figures.totals(day, day)[0, REQUESTS]
+        restated = state == "zero" and figures.adjusted[day] and figures.has_records(day)
         return "closed" if restated else state
 
     def _by_day(self) -> tuple[list[Totals], Integers]:
@@ -327,6 +332,11 @@ def _row(totals: Totals, percentile_buckets: Sequence[int]) -> dict[str, Any]:
     for percent, bucket in zip(PERCENTS, percentile_buckets, strict=True):
         row[f"latency_p{percent}_ms"] = midpoint_of(bucket) if bucket >= 0 else None
     return row
+
+
+def as_row(totals: Totals) -> dict[str, Any]:
+    """Totals as an answer shows them, without percentiles."""
+    return _row(totals, NO_PERCENTILES)
 
 
 def _average(total: int, count: int) -> float | None:

@@ -58,7 +58,7 @@ DAY = "Write days as YYYY-MM-DD, for example 2026-11-22."
             "period=last7d&group=model",
             "unknown_name",
             "There is no parameter 'group'.",
-            "Use one of: period, from, to, by, source, basis, as_of, live.",
+            "Use one of: period, from, to, by, source, basis, as_of, live, filter.",
         ),
     ],
 )

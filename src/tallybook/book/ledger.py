@@ -71,6 +71,10 @@ Restate = Callable[[DayContent], tuple[Change, str] | None]
 """Given what the book now knows of a day, answers the change to post and its reason; None for no adjustment."""
 
 
+Narrowing = Sequence[tuple[str, str | None]]
+"""The wanted values of dimensions, None for unknown."""
+
+
 class Book:
     """An open book. Thread-safe; every method is one transaction and raises `BookError` for the database's faults."""
 
@@ -245,13 +249,21 @@ class Book:
         with reading(self._engine) as connection:
             return [_daily_stat(row) for row in connection.execute(query)]
 
-    def breakdown(self, source: str, dimension: str, first: date, last: date) -> list[tuple[str, str | None, Totals]]:
-        """(day, value, totals) for every day and value of the dimension; None where it is unknown or was not kept."""
-        value = daily_slices.c[dimension]
+    def breakdown(
+        self, source: str, dimension: str | None, first: date, last: date, wanted: Narrowing = ()
+    ) -> list[tuple[str, str | None, Totals]]:
+        """(day, value, totals) for every day and value of the dimension; None where it is unknown or was not kept.
+
+        Without a dimension it is (day, None, totals) for every day. Of slices only those with the `wanted` values of
+        dimensions count.
+        """
+        value = sa.null() if dimension is None else daily_slices.c[dimension]
         sums = [sa.func.sum(daily_slices.c[name]).label(name) for name in MEASURE_NAMES]
         query = in_range(sa.select(daily_slices.c.date, value, *sums), daily_slices, source, first, last)
+        query = query.where(*(daily_slices.c[name].is_not_distinct_from(text) for name, text in wanted))
+        keys = [daily_slices.c.date] if dimension is None else [daily_slices.c.date, value]
         with reading(self._engine) as connection:
-            rows = connection.execute(query.group_by(daily_slices.c.date, value)).all()
+            rows = connection.execute(query.group_by(*keys)).all()
         return [(row[0], row[1], tuple(map(int, row[2:]))) for row in rows]
 
     def histograms(self, source: str, first: date, last: date) -> list[tuple[str, str | None, str | None, Histogram]]:

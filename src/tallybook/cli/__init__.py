@@ -16,7 +16,7 @@ from tallybook.cli.backup import backup, restore
 from tallybook.cli.common import with_settings
 from tallybook.cli.days import backfill, close
 from tallybook.cli.logs import demo, import_, prune
-from tallybook.cli.reading import stats, status
+from tallybook.cli.reading import report, stats, status
 from tallybook.cli.roles import roles
 from tallybook.cli.serving import serve
 from tallybook.cli.tokens import token
@@ -47,6 +47,7 @@ for command in (
     close,
     backfill,
     stats,
+    report,
     status,
     verify,
     reconcile,

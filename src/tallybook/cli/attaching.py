@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tallybook.cli.cells import UNKNOWN, count_of, new_table, number, say
+from tallybook.cli.cells import UNKNOWN, new_table, number, say
 from tallybook.cli.common import json_flag, out, perform, print_json, with_settings
 from tallybook.cli.logs import read_pairs
 from tallybook.config import read_query
+from tallybook.wording import count_of
 
 
 @click.command()

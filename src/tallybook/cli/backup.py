@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tallybook.cli.cells import count_of, say, shown_path
+from tallybook.cli.cells import say, shown_path
 from tallybook.cli.common import clock, json_flag, out, print_json, settings, with_settings
 from tallybook.errors import BookError, UnreadableFile, UsageError
+from tallybook.wording import count_of
 
 if TYPE_CHECKING:
     from tallybook.anchoring.anchor import Anchor

@@ -78,7 +78,8 @@ def perform(
     operation: str, arguments: dict[str, Any], on_result: Callable[[dict[str, Any]], None] | None = None
 ) -> dict[str, Any]:
     """Runs an operation on the home: here, or in the server that holds its logs, which the user does not notice."""
-    from tallybook.bookkeeper import OPERATIONS, Bookkeeper, Watch
+    from tallybook.bookkeeper import Bookkeeper, Watch
+    from tallybook.operations import OPERATIONS
 
     chosen = settings()
     with _progress() as show:

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tallybook.cli.cells import count_of, new_table, say, shown_path
+from tallybook.cli.cells import new_table, say, shown_path
+from tallybook.wording import count_of
 
 Row = dict[str, Any]
 SHOWN_ROWS = 20

@@ -33,7 +33,8 @@ def roles(owner: str, writer: str, reader: str, schema: str) -> None:
 
 _HEAD = """\
 -- The roles of a book in PostgreSQL. Run it on the book's database after each `tallybook migrate`, as an administrator:
---   tallybook roles | psql -d DATABASE
+--   tallybook roles | psql -v ON_ERROR_STOP=1 -d DATABASE
+-- One who is no superuser first lets themselves in: SET createrole_self_grant = 'set, inherit'.
 -- The three are groups. Who logs in becomes a member of one, a server of the writer:
 --   CREATE ROLE tally LOGIN PASSWORD '…' IN ROLE {writer};
 -- Who migrates acts as the owner, so that what a migration makes belongs to the owner, too:

@@ -16,7 +16,6 @@ from rich.text import Text
 from tallybook.cli.cells import (
     UNKNOWN,
     bar,
-    count_of,
     dollars,
     milliseconds,
     name_of,
@@ -26,7 +25,9 @@ from tallybook.cli.cells import (
     share,
     short,
     shown_path,
+    sparkline,
 )
+from tallybook.wording import count_of
 
 Row = dict[str, Any]
 SHOWN_ROWS = 20
@@ -56,6 +57,7 @@ def print_stats(console: Console, answer: Row) -> None:
     console.print()
     console.print(_totals(answer["totals"]))
     console.print()
+    _print_trends(console, answer["series"])
     if answer["days"]["missing"]:
         say(
             console,
@@ -104,6 +106,37 @@ def _totals(totals: Row) -> Table:
     grid.add_row(*(f"[dim]{label}[/]" for label, _ in figures))
     grid.add_row(*(f"[bold]{value}[/]" for _, value in figures))
     return grid
+
+
+TRENDS: dict[str, tuple[Callable[[Row], float | None], Callable[[Any], str]]] = {
+    "requests": (lambda row: float(row["requests"]), lambda value: short(int(value))),
+    "tokens": (lambda row: float(row["tokens_in"]) + float(row["tokens_out"]), lambda value: short(int(value))),
+    "cost": (
+        lambda row: None if row["cost_usd"] is None else float(row["cost_usd"]),
+        lambda value: dollars(str(value)),
+    ),
+    "p95": (lambda row: row["latency_p95_ms"], milliseconds),
+}
+"""What is drawn day by day, and how its least and its most are written."""
+
+SHORTEST_TREND, LONGEST_TREND = 3, 92
+
+
+def _print_trends(console: Console, series: Sequence[Row]) -> None:
+    """How the figures went from day to day, where there are days enough to see it and not too many for a line."""
+    if not SHORTEST_TREND <= len(series) <= LONGEST_TREND:
+        return
+    grid = Table.grid(padding=(0, 2))
+    for name, (of, write) in TRENDS.items():
+        values = [of(row) if row["requests"] else None for row in series]
+        known = [value for value in values if value is not None]
+        if len(known) >= SHORTEST_TREND:
+            grid.add_row(
+                f"[dim]{name}[/]", sparkline(values), f"[dim]{write(min(known))} to {write(max(known))} a day[/]"
+            )
+    if grid.row_count:
+        console.print(grid)
+        console.print()
 
 
 def _known(row: Row, name: str) -> Any:

@@ -10,10 +10,11 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from tallybook.cli.cells import UNKNOWN, count_of, name_of, new_table, say
+from tallybook.cli.cells import UNKNOWN, name_of, new_table, say
 from tallybook.cli.common import clock, err, json_flag, out, print_json, settings, with_settings
 from tallybook.errors import UnknownName, UsageError
 from tallybook.tokens import Role, id_of
+from tallybook.wording import count_of
 
 if TYPE_CHECKING:
     from tallybook.book.credentials import Credentials

@@ -16,14 +16,17 @@ from litestar.openapi import OpenAPIConfig
 from tallybook import __version__
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.home import RunningServer, announced
+from tallybook.page.remembering import Memory
+from tallybook.web.backfills import Backfills
 from tallybook.web.collecting import COLLECTING_HANDLERS
-from tallybook.web.errors import EXCEPTION_HANDLERS
 from tallybook.web.guard import Guard
 from tallybook.web.handlers import HANDLERS, check_request
 from tallybook.web.metrics import get_metrics
 from tallybook.web.operations import post_operation
+from tallybook.web.page_errors import PAGE_ERRORS
+from tallybook.web.pages import PAGES
 from tallybook.web.scheduler import Scheduler
-from tallybook.web.welcome import get_welcome
+from tallybook.web.signing_in import SIGNING_IN
 
 OPERATION_THREADS = 4
 
@@ -47,15 +50,19 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
                 await sync_to_thread(keeper.close_all)
 
     return Litestar(
-        route_handlers=[get_welcome, *HANDLERS, *COLLECTING_HANDLERS, get_metrics, post_operation],
+        route_handlers=[*PAGES, *SIGNING_IN, *HANDLERS, *COLLECTING_HANDLERS, get_metrics, post_operation],
         lifespan=[lifespan],
         dependencies={
             "keeper": _always(keeper),
+            "home": _always(home),
+            "backfills": _always(Backfills(keeper, operations)),
+            "guard": _always(guard),
+            "memory": _always(Memory(keeper)),
             "instance": _always(server.instance),
             "secret": _always(server.secret),
             "operations": _always(operations),
         },
-        exception_handlers=EXCEPTION_HANDLERS,
+        exception_handlers=PAGE_ERRORS,
         openapi_config=OpenAPIConfig(
             title="tallybook", version=__version__, render_plugins=[], path="/v1/schema", use_handler_docstrings=True
         ),

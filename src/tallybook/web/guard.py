@@ -32,6 +32,16 @@ ROLES: dict[tuple[str, str], Role | None] = {
     ("POST", "/v1/logs"): Role.INGEST,
     ("POST", "/v1/metrics"): Role.INGEST,
     ("GET", "/"): Role.READ,
+    ("GET", "/day"): Role.READ,
+    ("GET", "/book"): Role.READ,
+    ("GET", "/download"): Role.READ,
+    ("GET", "/chart.svg"): Role.READ,
+    ("GET", "/sign-in"): None,
+    ("POST", "/sign-in"): None,
+    ("POST", "/sign-out"): None,
+    ("POST", "/backfill"): Role.ADMIN,
+    ("POST", "/backfill-cancel"): Role.ADMIN,
+    ("GET", "/assets/{name}"): None,
     ("GET", "/v1/stats"): Role.READ,
     ("GET", "/v1/daily-stats"): Role.READ,
     ("GET", "/v1/closings"): Role.READ,
@@ -50,6 +60,10 @@ ROLES: dict[tuple[str, str], Role | None] = {
 A call that has no row here is for `admin` alone.
 """
 
+COOKIE = "tallybook"
+"""The cookie that holds the token of whoever has signed in on the page."""
+
+SAFE_METHODS = ("GET", "HEAD")
 PATIENCE_S = 5
 """How long the book may take to tell about a token; an exporter gives up at ten seconds, and a 503 it sends again."""
 
@@ -101,8 +115,7 @@ class Guard:
         if needed is None:
             return
         if await self._needs_token(needed):
-            token = await self._identify(call.headers.get("authorization", ""), needed)
-            self._note_use(token)
+            self._note_use(await self.identify(_shown_by(call, scope["method"]), needed))
         else:
             check_host(call.headers.get("host", ""))
 
@@ -121,8 +134,8 @@ class Guard:
                 log.warning("not known whether there are tokens; there were none", extra={"error": error.message})
         return self._token_needed
 
-    async def _identify(self, header: str, needed: Role) -> Token:
-        shown = read_bearer(header)
+    async def identify(self, shown: str | None, needed: Role) -> Token:
+        """The token that was shown, if it is in force and may; raises `Unauthorized` or `WrongRole`."""
         if shown is None:
             raise Unauthorized(f"This call needs a token of the role {needed}.", _remedy(needed))
         token = await self._ask(lambda: self._credentials.find(shown))
@@ -154,6 +167,19 @@ class Guard:
             self._credentials.note_use(public, day)
         except BookError as error:
             log.warning("use of a token not noted", extra={"token": public, "error": error.message})
+
+
+def _shown_by(call: ASGIConnection[Any, Any, Any, Any], method: str) -> str | None:
+    """The token in the header, or in the cookie that signing in has left.
+
+    A cookie comes along whoever has a browser send the call: what changes something must also say that it is sent by a
+    page of this server, and `check_request` sees to it that this is true.
+    """
+    if header := call.headers.get("authorization", ""):
+        return read_bearer(header)
+    if method not in SAFE_METHODS and "origin" not in call.headers:
+        return None
+    return call.cookies.get(COOKIE)
 
 
 def check_host(header: str) -> None:

@@ -37,6 +37,14 @@ class BackfillRequest(msgspec.Struct, forbid_unknown_fields=True, rename={"first
 
 
 FromDay = Annotated[str | None, QueryParameter(name="from", description="First day, YYYY-MM-DD")]
+Narrowing = Annotated[
+    list[str] | None,
+    QueryParameter(
+        name="filter",
+        description="DIMENSION=VALUE, or DIMENSION alone for unknown: only such records count; may be repeated. "
+        "With others than provider and model, percentiles are null.",
+    ),
+]
 ToDay = Annotated[str | None, QueryParameter(name="to", description="Last day, included")]
 
 
@@ -51,6 +59,7 @@ def get_stats(
     basis: FromQuery[str] = "adjusted",
     as_of: FromQuery[str | None] = None,
     live: FromQuery[str] = "false",
+    filters: Narrowing = None,
 ) -> Answer:
     """Statistics of a period, or of the days from `from` to `to`, from closed days; `live` adds today.
 
@@ -65,6 +74,7 @@ def get_stats(
         basis=basis,
         as_of=as_of,
         live=_flag("live", live),
+        filters=filters or (),
     )
 
 
@@ -150,7 +160,7 @@ async def get_openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 QUERY_PARAMETERS = {
-    "/v1/stats": ("period", "from", "to", "by", "source", "basis", "as_of", "live"),
+    "/v1/stats": ("period", "from", "to", "by", "source", "basis", "as_of", "live", "filter"),
     "/v1/daily-stats": ("from", "to"),
     "/v1/closings": ("source",),
     "/v1/adjustments": ("from", "to", "source"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from datetime import date
 
 from litestar import Response, get
@@ -10,11 +10,14 @@ from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from tallybook.book.ledger import Book
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.days import ONE_DAY, midnight
+from tallybook.measures import MEASURE_NAMES, Totals
 from tallybook.standing import Standing
 
 MAX_REASON = 200
+SUCCESS, FAILED = MEASURE_NAMES.index("success"), MEASURE_NAMES.index("failed")
 
 
 class _Standings:
@@ -25,6 +28,7 @@ class _Standings:
         self._entries = keeper.book.last_seq()
         self._standings = keeper.standings()
         self._anchors = keeper.anchor_states()
+        self._last_days = dict(_last_days(keeper.book, self._standings))
 
     def collect(self) -> Iterator[Metric]:
         closings = CounterMetricFamily("tallybook_closings", "Closings in the book.")
@@ -49,6 +53,8 @@ class _Standings:
             "source_gone_days", "Closed days of which the source has lost records.", lambda each: _count(each.gone)
         )
         yield self._gauge("adjustments", "Adjustments to closed days.", lambda each: each.adjustments)
+        yield self._last_day("success", "Requests of the last closed day that succeeded.", SUCCESS)
+        yield self._last_day("failed", "Requests of the last closed day that failed.", FAILED)
         yield self._failures()
         yield from self._chain()
 
@@ -71,6 +77,12 @@ class _Standings:
                 family.add_metric([standing.source], number)
         return family
 
+    def _last_day(self, name: str, what: str, measure: int) -> Metric:
+        family = GaugeMetricFamily(f"tallybook_last_day_{name}", what, labels=["source"])
+        for source, totals in self._last_days.items():
+            family.add_metric([source], totals[measure])
+        return family
+
     def _failures(self) -> Metric:
         family = GaugeMetricFamily(
             "tallybook_failure", "Why the latest missing day could not be closed.", labels=["source", "day", "reason"]
@@ -79,6 +91,15 @@ class _Standings:
             for day in sorted(standing.failed)[-1:]:
                 family.add_metric([standing.source, day.isoformat(), standing.failed[day][:MAX_REASON]], 1)
         return family
+
+
+def _last_days(book: Book, standings: Iterable[Standing]) -> Iterator[tuple[str, Totals]]:
+    """The last closed day of each source, adjustments counted; of one that cannot tell failures there is none."""
+    for standing in standings:
+        if day := standing.last_closed:
+            (closing,) = book.closings(standing.source, day, day)
+            if "failed" not in closing.unknown_measures:
+                yield standing.source, book.known_totals(standing.source, day, day)[day]
 
 
 def _count(days: Sized | None) -> float | None:

@@ -17,8 +17,9 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from tallybook.bookkeeper import OPERATIONS, Answer, Bookkeeper, Watch
+from tallybook.bookkeeper import Answer, Bookkeeper, Watch
 from tallybook.errors import TallybookError, UsageError
+from tallybook.operations import OPERATIONS
 from tallybook.web.bodies import read_body
 
 NDJSON = "application/x-ndjson"

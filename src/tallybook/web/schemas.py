@@ -167,6 +167,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "basis": {"enum": list(BASES)},
     "as_of": {"anyOf": [{"type": "string", "format": "date-time"}, _DAY]},
     "live": {"enum": list(FLAGS)},
+    "filter": {"type": "array", "items": {"type": "string", "pattern": f"^({'|'.join(DIMENSION_NAMES)})(=.*)?$"}},
 }
 """More exactly than the handlers' types say."""
 

@@ -1,0 +1,127 @@
+"""The tables of a page: who had how much, most first, each row a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tallybook import wording
+from tallybook.measures import HISTOGRAM_DIMENSIONS
+from tallybook.page.asked import ALL_ROWS, Asked, filter_text
+from tallybook.page.figures import IN_TABLES, Figure, Row
+
+DIMENSIONS = {
+    "model": "Models",
+    "provider": "Providers",
+    "team": "Teams",
+    "api_key": "Keys",
+    "user": "Users",
+    "operation": "Operations",
+    "error_type": "Errors",
+}
+FIRST_ROWS = 8
+NAME_LENGTH = 64
+WIDEST = 100
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name that somebody else chose: as it is shown, and whole; None is unknown."""
+
+    shown: str | None
+    whole: str | None
+
+    @classmethod
+    def of(cls, value: str | None) -> Name:
+        if value is None:
+            return cls(None, None)
+        shown = wording.printable(value, NAME_LENGTH)
+        return cls(shown or "(empty)", value if shown != value else None)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row: its name, where it leads, its share of the whole in percent, and its figures, None where unknown."""
+
+    name: Name
+    link: str
+    is_chosen: bool
+    share: float
+    cells: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A column's name, and the link that puts the rows in its order."""
+
+    name: str
+    link: str
+    is_order: bool
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """The table of a dimension; `rest` rows are not shown."""
+
+    dimension: str
+    title: str
+    headings: tuple[Heading, ...]
+    lines: tuple[Line, ...]
+    rest: int
+    count: int
+
+
+def break_down(dimension: str, rows: Sequence[Row], asked: Asked) -> Breakdown:
+    """The table in the order that is asked for; shares are of what it is ordered by, where those add up.
+
+    Latencies are kept by provider and model only: elsewhere there is no column of them.
+    """
+    ordered = in_order(rows, asked.sort)
+    limit = ALL_ROWS if asked.all == dimension else FIRST_ROWS
+    whole = sum(_shared(asked.sort, row) for row in rows)
+    shown = {name: figure for name, figure in IN_TABLES.items() if name != "p95" or dimension in HISTOGRAM_DIMENSIONS}
+    lines = tuple(_line(dimension, row, whole, asked, shown.values()) for row in ordered[:limit])
+    headings = tuple(Heading(figure.name, asked.url(sort=name), name == asked.sort) for name, figure in shown.items())
+    return Breakdown(dimension, DIMENSIONS[dimension], headings, lines, max(len(rows) - limit, 0), len(rows))
+
+
+def in_order(rows: Sequence[Row], sort: str) -> list[Row]:
+    """Most first; those of which it is unknown come last, in the order in which they were."""
+    figure = IN_TABLES[sort]
+    return sorted(rows, key=lambda row: (figure.of(row) is None, -(figure.of(row) or 0)))
+
+
+def _shared(sort: str, row: Row) -> float:
+    """What a share is of: latencies do not add up, so there it is of requests."""
+    return IN_TABLES["requests" if sort == "p95" else sort].of(row) or 0
+
+
+def _line(dimension: str, row: Row, whole: float, asked: Asked, shown: Iterable[Figure]) -> Line:
+    value = row["value"]
+    text = filter_text(dimension, value)
+    is_chosen = text in asked.filter
+    return Line(
+        name=Name.of(value),
+        link=asked.widened(text) if is_chosen else asked.narrowed(dimension, value),
+        is_chosen=is_chosen,
+        share=round(WIDEST * _shared(asked.sort, row) / whole, 2) if whole else 0,
+        cells=tuple(figure.text(row) for figure in shown),
+    )
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is set, and the link that takes it away."""
+
+    title: str
+    name: Name
+    link: str
+
+
+def chips(asked: Asked) -> list[Chip]:
+    """The filters that are set."""
+    return [
+        Chip(DIMENSIONS.get(dimension, dimension), Name.of(value if equals else None), asked.widened(text))
+        for text in asked.filter
+        for dimension, equals, value in [text.partition("=")]
+    ]

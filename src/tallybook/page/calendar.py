@@ -1,0 +1,72 @@
+"""The calendar of the book: a cell for each day, a column for each week, coloured by the day's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from tallybook.page.figures import Row, as_whole
+from tallybook.page.series import STATES
+
+CELL = 15
+GAP = 3
+LEFT = 30
+TOP = 18
+STATE_NAMES = ("closed", "zero", "missing", "open", "source-gone", "restated")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A day: where it lies, its state, and in words what there is to say of it."""
+
+    day: date
+    x: int
+    y: int
+    state: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The picture: its cells, and the months over it."""
+
+    width: int
+    height: int
+    cells: tuple[Cell, ...]
+    months: tuple[tuple[int, str], ...]
+    counts: tuple[tuple[str, int], ...]
+
+
+def calendar(rows: Sequence[Row], reasons: Mapping[str, str]) -> Calendar:
+    """From the series of consecutive days; `reasons` says why a day is missing."""
+    first = date.fromisoformat(rows[0]["date"])
+    monday = first - timedelta(days=first.weekday())
+    cells = tuple(_cell(row, monday, reasons) for row in rows)
+    states = [cell.state for cell in cells]
+    months = {cell.x: f"{cell.day:%b}" for cell in cells if cell.day.day <= 7 and cell.day.weekday() == 0}
+    return Calendar(
+        width=max(cell.x for cell in cells) + CELL,
+        height=TOP + 7 * (CELL + GAP),
+        cells=cells,
+        months=tuple(months.items()),
+        counts=tuple((state, states.count(state)) for state in STATE_NAMES if state in states),
+    )
+
+
+def _cell(row: Row, monday: date, reasons: Mapping[str, str]) -> Cell:
+    day = date.fromisoformat(row["date"])
+    week, weekday = divmod((day - monday).days, 7)
+    state = "restated" if row.get("adjustments") and row["state"] == "closed" else row["state"]
+    return Cell(day, LEFT + week * (CELL + GAP), TOP + weekday * (CELL + GAP), state, _title(day, row, reasons))
+
+
+def _title(day: date, row: Row, reasons: Mapping[str, str]) -> str:
+    parts = [f"{day:%a} {day}: {STATES[row['state']]}"]
+    if float(row["requests"]):
+        parts.append(f"{as_whole(float(row['requests']))} requests")
+    if adjustments := row.get("adjustments"):
+        parts.append(f"restated by {adjustments} adjustment{'' if adjustments == 1 else 's'}")
+    if reason := reasons.get(str(day)):
+        parts.append(reason)
+    return "; ".join(parts)

@@ -1,0 +1,55 @@
+"""The chart of a measure by day, or by hour, from rows of statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from tallybook.page.asked import Asked
+from tallybook.page.chart import SIZES, Chart, Column, Series
+from tallybook.page.figures import CHARTED, TOLD, Measure, Row
+
+STATES = {
+    "closed": "closed",
+    "zero": "closed, without any record",
+    "missing": "missing: not closed yet",
+    "open": "open: not over yet",
+    "source-gone": "closed; the source has lost records since",
+    "before": "before the first record",
+}
+"""The states of a day in words."""
+
+
+def day_charts(asked: Asked, rows: Sequence[Row]) -> list[Chart]:
+    """The chart over days in each size; each leads to the day's page, asked the same."""
+    return _charts(CHARTED[asked.measure], rows, [_day(row, asked) for row in rows])
+
+
+def hour_charts(measure: str, rows: Sequence[Row]) -> list[Chart]:
+    """The chart over the 24 hours of a day in each size."""
+    columns = [
+        Column(f"{hour:02}", f"{hour:02}:00 to {hour + 1:02}:00 UTC", told=_told(row)) for hour, row in enumerate(rows)
+    ]
+    return _charts(CHARTED[measure], rows, columns)
+
+
+def _charts(measure: Measure, rows: Sequence[Row], columns: Sequence[Column]) -> list[Chart]:
+    series = [Series(part.name, part.kind, [part.of(row) for row in rows]) for part in measure.parts]
+    drawn = [each for each in series if any(each.values) or each is series[0]]
+    return [Chart(size, columns, drawn, measure.write, measure.stacked) for size in SIZES]
+
+
+def _day(row: Row, asked: Asked) -> Column:
+    day = date.fromisoformat(row["date"])
+    restated = row.get("adjustments")
+    title = f"{day:%a} {day}" + (f", restated ({restated})" if restated else "")
+    return Column(
+        f"{day.day} {day:%b}", title, row["state"], asked.on(day), _told(row) or ((STATES[row["state"]], ""),)
+    )
+
+
+def _told(row: Row) -> tuple[tuple[str, str], ...]:
+    """What is known of the row, figure by figure; nothing where it has no requests."""
+    if not float(row["requests"]):
+        return ()
+    return tuple((figure.name, text) for figure in TOLD if (text := figure.text(row)) is not None)

@@ -1,0 +1,48 @@
+"""Errors as a browser is shown them: the form to sign in, or a page with the sentence and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Request, Response
+from litestar.types import ExceptionHandlersMap
+
+from tallybook.page.render import render
+from tallybook.web.errors import EXCEPTION_HANDLERS
+from tallybook.web.guard import Unauthorized
+from tallybook.web.pages import HEADERS
+from tallybook.web.signing_in import sign_in_url
+
+AnyRequest = Request[Any, Any, Any]
+Answer = Callable[[AnyRequest, Any], Response[dict[str, Any]]]
+
+
+def _as_page(answer: Answer) -> Callable[[AnyRequest, Any], Response[Any]]:
+    """The answer, but a page where a browser goes somewhere; what scripts and programs call stays JSON."""
+
+    def shown(request: AnyRequest, error: Exception) -> Response[Any]:
+        told = answer(request, error)
+        if "text/html" not in request.headers.get("accept", "") or request.url.path.startswith("/v1/"):
+            return told
+        if isinstance(error, Unauthorized):
+            return Response(
+                b"", status_code=303, media_type="text/html", headers={**HEADERS, "Location": sign_in_url(request)}
+            )
+        sentences = told.content["error"]
+        html = render(
+            "error.html",
+            here="error",
+            every=0,
+            signed_in=False,
+            message=sentences["message"],
+            hint=sentences["hint"],
+        )
+        return Response(
+            html.encode(), status_code=told.status_code, media_type="text/html", headers={**HEADERS, **told.headers}
+        )
+
+    return shown
+
+
+PAGE_ERRORS: ExceptionHandlersMap = {kind: _as_page(answer) for kind, answer in EXCEPTION_HANDLERS.items()}

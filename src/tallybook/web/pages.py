@@ -1,0 +1,146 @@
+"""The pages: HTML for a browser, its assets, and what can be taken out of a page."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+from tallybook.bookkeeper import Bookkeeper
+from tallybook.page.asked import Asked
+from tallybook.page.chart import WIDE
+from tallybook.page.download import DAYS, download
+from tallybook.page.reading import has_anything, read_day, read_ledger, read_overview, read_rows
+from tallybook.page.remembering import Memory
+from tallybook.page.render import assets, render
+from tallybook.web.backfills import Backfills
+from tallybook.web.guard import COOKIE
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Vary": "Accept-Encoding, Cookie",
+}
+LIVE_S, CLOSED_S, WAITING_S = 5, 30, 1
+"""How often a page asks anew: with today in it, with closed days only, and while nothing has arrived."""
+
+SMALLEST_COMPRESSED = 600
+FOR_EVER = "public, max-age=31536000, immutable"
+AnyRequest = Request[Any, Any, Any]
+
+
+def page(request: AnyRequest, template: str, here: str, title: str, every_s: int = 0, **shown: Any) -> Response[bytes]:
+    """A page, or only what is in its `main` where the browser has the rest; 304 where it has that too."""
+    is_part = request.query_params.get("part") == "main"
+    name = template.replace(".html", "_main.html") if is_part else template
+    signed_in = COOKIE in request.cookies
+    html = render(name, here=here, every=every_s, signed_in=signed_in, **shown)
+    told = {"X-View": here, "X-Every": str(every_s), "X-Title": quote(title)} if is_part else {}
+    return sent(request, html.encode(), "text/html", {**told, "Cache-Control": "no-cache, private"})
+
+
+def sent(request: AnyRequest, content: bytes, media_type: str, headers: Mapping[str, str]) -> Response[bytes]:
+    """The content, compressed where the browser takes that, with the headers that keep a page to itself."""
+    tag = f'W/"{hashlib.sha256(content).hexdigest()[:20]}"'
+    more = {**HEADERS, **headers, "ETag": tag}
+    if request.headers.get("if-none-match") == tag:
+        return Response(b"", status_code=304, media_type=media_type, headers=more)
+    if len(content) >= SMALLEST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
+        content, more["Content-Encoding"] = gzip.compress(content, 5, mtime=0), "gzip"
+    return Response(content, media_type=media_type, headers=more)
+
+
+@get("/", sync_to_thread=True, include_in_schema=False)
+def get_overview(
+    request: AnyRequest,
+    keeper: NamedDependency[Bookkeeper],
+    memory: NamedDependency[Memory],
+    home: NamedDependency[Path],
+) -> Response[bytes]:
+    """The overview; while nothing has arrived, how to send or attach."""
+    if not has_anything(keeper):
+        now = keeper.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return page(
+            request,
+            "first_run.html",
+            "first",
+            "tallybook is ready",
+            WAITING_S,
+            url=request.base_url,
+            now=now,
+            home=home,
+        )
+    view = read_overview(memory.look(), asked(request))
+    every_s = LIVE_S if view.is_live else CLOSED_S
+    return page(request, "overview.html", "overview", f"{view.span} · tallybook", every_s, view=view)
+
+
+@get("/day", sync_to_thread=True, include_in_schema=False)
+def get_day(request: AnyRequest, keeper: NamedDependency[Bookkeeper]) -> Response[bytes]:
+    """A day."""
+    view = read_day(keeper, asked(request))
+    every_s = LIVE_S if view.is_live else CLOSED_S
+    return page(request, "day.html", "day", f"{view.day} · tallybook", every_s, view=view)
+
+
+@get("/book", sync_to_thread=True, include_in_schema=False)
+def get_book(
+    request: AnyRequest, keeper: NamedDependency[Bookkeeper], backfills: NamedDependency[Backfills]
+) -> Response[bytes]:
+    """The book's own page."""
+    latest = backfills.latest
+    every_s = WAITING_S if latest and latest.is_running else CLOSED_S
+    view = read_ledger(keeper)
+    return page(request, "book.html", "book", "The book · tallybook", every_s, view=view, backfill=latest)
+
+
+@get("/download", sync_to_thread=True, include_in_schema=False)
+def get_download(request: AnyRequest, keeper: NamedDependency[Bookkeeper]) -> Response[bytes]:
+    """A table of a page as a file."""
+    table, wanted = (request.query_params.get(name, default) for name, default in (("table", DAYS), ("format", "csv")))
+    shown = asked(request)
+    file = download(f"tallybook-{table}", read_rows(keeper, shown, table), wanted)
+    return sent(request, file.content, file.media_type, {"Content-Disposition": f'attachment; filename="{file.name}"'})
+
+
+@get("/chart.svg", sync_to_thread=True, include_in_schema=False)
+def get_chart(request: AnyRequest, memory: NamedDependency[Memory]) -> Response[bytes]:
+    """The chart of the overview as a picture of its own."""
+    view = read_overview(memory.look(), asked(request))
+    chart = next(chart for chart in view.charts if chart.size is WIDE)
+    title = f"{view.asked.measure.capitalize()}, {view.span} UTC"
+    svg = render("chart.svg", chart=chart, legend=view.legend, title=title)
+    attachment = {"Content-Disposition": f'attachment; filename="tallybook-{view.asked.measure}.svg"'}
+    return sent(request, svg.encode(), "image/svg+xml", attachment)
+
+
+@get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
+def get_asset(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+    """A style sheet, script or icon."""
+    asset = next((asset for asset in assets().values() if asset.name == name), None)
+    if asset is None:
+        raise NotFoundException("There is no such asset.")
+    return sent(request, asset.content, asset.media_type, {"Cache-Control": FOR_EVER})
+
+
+def asked(request: AnyRequest) -> Asked:
+    """What the page is asked to show."""
+    names = {name for name in request.query_params if name not in ("part", "table", "format")}
+    return Asked.read({name: request.query_params.getall(name) for name in names})
+
+
+PAGES = (get_overview, get_day, get_book, get_download, get_chart, get_asset)

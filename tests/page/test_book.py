@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from playwright.sync_api import Page, expect
+
+from acceptance.running import Home, Server, ago, serving
+from stories import record, sqlite_table
+
+
+def test_every_day_is_a_cell_that_says_its_state(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/book")
+    cells = page.locator("svg.calendar a")
+    expect(cells.last).to_have_attribute("aria-label", f"{datetime.now(UTC):%a} {ago(0)}: open: not over yet")
+    restated = page.locator(f"svg.calendar a[href='day?day={ago(3)}']")
+    expect(restated).to_have_attribute(
+        "aria-label",
+        f"{datetime.fromisoformat(ago(3)):%a} {ago(3)}: closed; "
+        + month_requests(month, ago(3))
+        + " requests; restated by 1 adjustment",
+    )
+    expect(restated.locator("rect")).to_have_class("restated")
+    expect(page.locator(".states")).to_contain_text("zero 1")
+    restated.click()
+    expect(page).to_have_url(f"{month.url}/day?day={ago(3)}")
+
+
+def month_requests(month: Server, day: str) -> str:
+    return f"{month.http.get('/v1/stats', params={'period': day}).json()['totals']['requests']:,}"
+
+
+def test_the_head_and_how_far_it_is_anchored_stand_there(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/book")
+    chain = month.http.get("/v1/status").json()["chain"]
+    expect(page.locator("#chain .hash")).to_have_text(chain["head"])
+    expect(page.locator("#chain")).to_contain_text(f"has every head up to entry {chain['entries']}")
+    expect(page.locator("dl.tiles")).to_contain_text(ago(1))
+
+
+def test_days_that_are_missing_say_why_and_are_closed_from_the_page(
+    home: Home, new_page: Callable[..., Page], tmp_path_factory: object
+) -> None:
+    path = home.path.parent / "gateway.sqlite"
+    sqlite_table(path, [record(f"{ago(days)[5:]} 10:00") for days in range(1, 6)], "epoch_ms")
+    home.do("attach", "gateway", f"sqlite:///{path}", "--preset", "log_records")
+    away = path.rename(path.with_suffix(".away"))
+    with serving(home) as server:
+        page = new_page(f"{server.url}/book")
+        expect(page.locator("#missing")).to_contain_text(str(path))
+        expect(page.locator(f"svg.calendar a[href='day?day={ago(1)}']")).to_have_attribute(
+            "aria-label",
+            f"{datetime.fromisoformat(ago(1)):%a} {ago(1)}: missing: not closed yet; gateway: "
+            f"{home.ask('status')['sources'][0]['failed'][-1]['reason']}",
+        )
+        away.rename(path)
+        page.get_by_role("button", name="Close what is missing").click()
+        expect(page.locator("#backfill")).to_contain_text("Done: ")
+        expect(page.locator("#missing")).to_have_count(0)
+        assert home.ask("status")["sources"][0]["closed_through"] == ago(1)

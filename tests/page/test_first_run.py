@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from playwright.sync_api import Page, expect
+
+from acceptance.running import Server
+
+
+def test_an_empty_home_says_how_to_send_and_turns_into_the_overview_with_the_first_record(
+    server: Server, new_page: Callable[..., Page]
+) -> None:
+    page = new_page(server.url)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ready. Nothing has arrived yet.")
+    expect(page.locator("pre").first).to_contain_text(f"curl -s {server.url}/v1/log-records")
+    page.evaluate("window.notReloaded = true")
+
+    now = datetime.now(UTC).isoformat()
+    server.http.post("/v1/log-records", json=[{"created_at": now, "model_name": "first", "status_code": 200}])
+
+    expect(page.locator("dl.tiles")).to_be_visible()
+    assert page.evaluate("window.notReloaded")
+    page.get_by_role("link", name="Today").click()
+    expect(page.locator("dl.tiles dd").first).to_have_text("1")
+    expect(page.get_by_role("row", name="first")).to_be_visible()
+    assert page.evaluate("window.notReloaded")
+
+
+def test_today_counts_on_by_itself(server: Server, new_page: Callable[..., Page]) -> None:
+    record = {"created_at": datetime.now(UTC).isoformat(), "model_name": "m", "status_code": 200}
+    server.http.post("/v1/log-records", json=[record])
+    page = new_page(f"{server.url}/?period=today")
+    expect(page.locator("dl.tiles dd").first).to_have_text("1")
+    server.http.post("/v1/log-records", json=[record, record])
+    expect(page.locator("dl.tiles dd").first).to_have_text("3", timeout=20_000)
+
+
+def test_the_lines_to_copy_are_copied(server: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(server.url, permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith(f"curl -s {server.url}/v1/log-records -d '")

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from acceptance.running import Server, ago
+
+
+def headline(page: Page) -> dict[str, str]:
+    names, values = page.locator("dl.tiles dt"), page.locator("dl.tiles dd:not(.change)")
+    return dict(zip(names.all_inner_texts(), values.all_inner_texts(), strict=True))
+
+
+def totals(server: Server, **parameters: Any) -> dict[str, Any]:
+    found: dict[str, Any] = server.http.get("/v1/stats", params=parameters).json()["totals"]
+    return found
+
+
+def test_the_headline_is_what_the_statistics_say(month: Server, new_page: Callable[..., Page]) -> None:
+    shown, told = headline(new_page(month.url)), totals(month, period="last30d")
+    assert shown["Requests"] == f"{told['requests']:,}"
+    assert shown["Success"] == f"{100 * told['success'] / told['status_count']:.2f} %"
+    assert shown["Cost"] == f"${float(told['cost_usd']):,.2f}"
+    assert list(shown) == ["Requests", "Success", "Tokens in", "Tokens out", "Cost", "p50", "p95"]
+
+
+@pytest.mark.parametrize(
+    ("title", "period"), [("Yesterday", "yesterday"), ("7 days", "last7d"), ("90 days", "last90d"), ("Today", "today")]
+)
+def test_the_period_is_switched_and_stands_in_the_url(
+    month: Server, new_page: Callable[..., Page], title: str, period: str
+) -> None:
+    page = new_page(month.url)
+    page.get_by_role("link", name=title, exact=True).click()
+    expect(page).to_have_url(f"{month.url}/?period={period}")
+    requests = totals(month, period=period)["requests"]
+    expect(page.locator("dl.tiles dd").first).to_have_text(f"{requests:,}")
+    assert headline(new_page(page.url))["Requests"] == f"{requests:,}"
+    page.go_back()
+    expect(page.get_by_role("link", name="30 days", exact=True)).to_have_attribute("aria-current", "true")
+
+
+def test_any_range_can_be_chosen(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(month.url)
+    page.locator("input[name=from]").fill(ago(10))
+    page.locator("input[name=to]").fill(ago(9))
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("dl.tiles dd").first).to_have_text(
+        f"{totals(month, **{'from': ago(10), 'to': ago(9)})['requests']:,}"
+    )
+
+
+def test_a_row_is_a_filter_and_the_chip_takes_it_away(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(month.url)
+    page.locator("#by-model").get_by_role("link", name="gpt-5", exact=True).click()
+    expect(page).to_have_url(f"{month.url}/?filter=model%3Dgpt-5")
+    told = totals(month, period="last30d", filter="model=gpt-5")
+    expect(page.locator("dl.tiles dd").first).to_have_text(f"{told['requests']:,}")
+    expect(page.locator("#by-provider tbody tr")).to_have_count(1)
+    page.locator("#by-team").get_by_role("link", name="unknown").click()
+    narrower = totals(month, period="last30d", filter=["model=gpt-5", "team"])
+    expect(page.locator("dl.tiles dd").first).to_have_text(f"{narrower['requests']:,}")
+    page.locator(".chips a").first.click()
+    expect(page.locator(".chips a")).to_have_count(1)
+
+
+def test_tables_are_put_in_another_order(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(month.url)
+    page.locator("#by-model").get_by_role("link", name="Cost").click()
+    expect(page.locator("#by-model th[aria-sort]")).to_have_text("Cost")
+    first = page.locator("#by-model tbody th").first
+    expect(first).to_have_text("claude-sonnet-4-5")
+    assert page.locator("#by-model tbody th").last.inner_text() == "qwen3-32b"
+    assert page.locator("#by-model tbody tr").last.get_by_title("unknown").is_visible()
+
+
+def test_a_long_table_is_shown_whole(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(month.url)
+    expect(page.locator("#by-api_key tbody tr")).to_have_count(8)
+    page.locator("#by-api_key").get_by_role("link", name="8 more").click()
+    expect(page.locator("#by-api_key tbody tr")).to_have_count(16)
+
+
+@pytest.mark.parametrize("measure", ["Tokens", "Cost", "Latency"])
+def test_another_measure_is_drawn(month: Server, new_page: Callable[..., Page], measure: str) -> None:
+    page = new_page(month.url)
+    page.get_by_label("Measure").get_by_role("link", name=measure).click()
+    expect(page.get_by_label(f"By day, {measure.lower()}").first).to_be_visible()
+    drawn = page.locator("svg.chart.wide path.line" if measure == "Latency" else "svg.chart.wide path.bar")
+    expect(drawn).to_have_count({"Tokens": 2, "Cost": 1, "Latency": 3}[measure])
+
+
+def test_a_days_values_are_told_under_the_pointer_and_a_click_opens_it(
+    month: Server, new_page: Callable[..., Page]
+) -> None:
+    page = new_page(month.url)
+    day = month.http.get("/v1/stats", params={"period": "last30d"}).json()["series"][-2]
+    slot = page.locator("svg.chart.wide .slots a").nth(28)
+    slot.hover()
+    tip = page.locator("#tip")
+    expect(tip).to_be_visible()
+    expect(tip).to_contain_text(day["date"])
+    expect(tip).to_contain_text(f"{day['requests']:,}")
+    slot.click()
+    expect(page).to_have_url(f"{month.url}/day?day={day['date']}")
+
+
+def test_a_restated_period_says_so_and_leads_to_the_adjustments(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/?from={ago(3)}&to={ago(3)}")
+    note = page.locator(".note.restated")
+    expect(note).to_have_text(re.compile(r"restated \+0\.\d %: 1 adjustment"))
+    note.get_by_role("link").click()
+    expect(page.locator("#adjustments")).to_contain_text("1 record came after the day was closed")
+
+
+def test_demo_traffic_is_called_so(month: Server, new_page: Callable[..., Page]) -> None:
+    expect(new_page(month.url).locator(".note.demo")).to_contain_text("Synthetic demo traffic")
+
+
+def test_what_cannot_be_shown_is_said_in_a_sentence(
+    month: Server, new_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    page = new_page(f"{month.url}/?period=lastweek")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("There is no period 'lastweek'")
+    complaints.clear()
