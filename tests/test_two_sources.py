@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stories import ARRIVED, NOW, YESTERDAY, fetch, put, record
+from stories import ARRIVED, NOW, YESTERDAY, delete_days, fetch, put, record
 from tallybook.adjusting import adjust_day
 from tallybook.book.ledger import Book
 from tallybook.closing import (
@@ -95,6 +95,8 @@ def test_the_first_day_and_what_is_missing_are_each_sources_own(
     put(logs, *(record(f"{day:%m-%d} 10:00") for day in DAYS))
     close(sqlite_book, logs, *DAYS)
     assert [result.outcome for result in close(sqlite_book, gateway, *DAYS[:2])] == [Outcome.SKIPPED, Outcome.CLOSED]
+    assert first_known_day(sqlite_book, gateway) == date(2026, 11, 20)
+    assert delete_days(gateway.logs, date(2026, 11, 20)) == 1
     assert first_known_day(sqlite_book, gateway) == date(2026, 11, 20)
     assert missing_days(sqlite_book, gateway, NOW) == [date(2026, 11, 21), YESTERDAY]
     assert known_missing_days(sqlite_book, gateway, NOW) == [date(2026, 11, 21), YESTERDAY]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -50,20 +51,30 @@ def prepare_home(home: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise HomeError(
-            f"The home folder {home} cannot be written: {error.strerror}.",
-            "Name another with --home, or mend its permissions.",
-        ) from None
+        raise _not_written(home, error) from None
+
+
+def _not_written(home: Path, error: OSError) -> HomeError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HomeError("The disk that holds the home is full.", "Free some space.")
+    return HomeError(
+        f"The home folder {home} cannot be written: {error.strerror}.",
+        "Name another with --home, or mend its permissions.",
+    )
 
 
 @contextmanager
 def announced(home: Path, server: RunningServer) -> Iterator[None]:
-    """While this lasts, commands on the home find the server."""
+    """While this lasts, commands on the home find the server; `HomeError` where they cannot be told of it."""
     path = home / SERVER_FILE
     partial = home / f".{SERVER_FILE}-{os.getpid()}"
-    partial.touch(mode=0o600)
-    partial.write_bytes(msgspec.json.encode(server))
-    partial.replace(path)
+    try:
+        partial.touch(mode=0o600)
+        partial.write_bytes(msgspec.json.encode(server))
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _not_written(home, error) from None
     try:
         yield
     finally:

@@ -538,7 +538,10 @@ class TestPostgreSQL:
         ("command", "line"),
         [
             ("backup", f"Run `pg_dump --format=custom --file='my book' {SHOWN}`."),
-            ("restore", f"Stop its servers and run, as the owner of its tables, `pg_restore {FLAGS} --dbname={SHOWN} 'my book'`."),
+            (
+                "restore",
+                f"Stop its servers and run, as the owner of its tables, `pg_restore {FLAGS} --dbname={SHOWN} 'my book'`.",
+            ),
         ],
     )
     def test_it_has_commands_of_its_own_which_are_told_without_the_password(self, command: str, line: str) -> None:

@@ -36,7 +36,10 @@ def test_what_is_not_cut_by_a_dimension_is_unknown_there() -> None:
 
 
 def test_a_day_is_narrowed_to_what_is_wanted_and_tells_latencies_only_by_provider_and_model() -> None:
-    slices = [Slice(("a", "t"), totals(requests=2, latency_sum_ms=10, latency_count=2)), Slice(("b", "t"), totals(requests=1))]
+    slices = [
+        Slice(("a", "t"), totals(requests=2, latency_sum_ms=10, latency_count=2)),
+        Slice(("b", "t"), totals(requests=1)),
+    ]
     day = build_content(YESTERDAY, ("model", "team"), slices, DayBuckets({(None, "a"): ((5, 2),)}, 3), 10)
     by_model, by_team = (parse_filters([text]).narrow(day) for text in ("model=a", "team=t"))
     assert (by_model.records, [part.key for part in by_model.slices], len(by_model.histograms)) == (2, [("a", "t")], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import shutil
@@ -17,7 +18,7 @@ import duckdb
 import msgspec
 
 from tallybook.days import epoch_us
-from tallybook.errors import UnknownName, UnreadableFile, UsageError, first_line
+from tallybook.errors import LogsError, UnknownName, UnreadableFile, UsageError, first_line
 from tallybook.logs.columns import PRICED_BY
 from tallybook.logs.fields import FAULT, VALUES, Unit, count_fault_rows
 from tallybook.logs.own import Origin, OwnLogs
@@ -152,10 +153,19 @@ def _plain_file(file: Path) -> Iterator[Path]:
                 plain.symlink_to(file.absolute())
             yield plain
     except (OSError, EOFError) as error:
+        _refuse_without_room(error)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         raise UnreadableFile(
             f"{file} cannot be read: {reason}.", "Check its path, its permissions and that it is whole."
         ) from error
+
+
+def _refuse_without_room(error: OSError | EOFError) -> None:
+    """Raises a `LogsError` where it is no fault of the file: a folder that takes none is told without a name of one."""
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if is_full or (isinstance(error, FileNotFoundError) and error.filename is None):
+        remedy = "Free some space, or name another folder in TMPDIR; nothing was imported."
+        raise LogsError("There is no room for temporary files.", remedy) from error
 
 
 def _inner_suffix(file: Path) -> str:

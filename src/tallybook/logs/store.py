@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -104,8 +104,11 @@ class LogStore:
     name = LOCAL
     days_per_read = 366
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._connection = connection
+        self._path = path
+        self._opening = threading.Lock()
+        self._is_closed = False
         self._writing = threading.Lock()
         self._lock = threading.Lock()
         self._imports = 0
@@ -119,25 +122,38 @@ class LogStore:
     def open(cls, path: Path) -> LogStore:
         """Opens or makes the file; `LogsBusy` while another process holds it."""
         with logs_errors():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                connection = duckdb.connect(path, config=OFFLINE)
-            except OSError as error:
-                raise LogsError(
-                    f"The logs at {path} cannot be opened: {error.strerror}.", "Name others with --logs."
-                ) from error
-            for setting in SETTINGS:
-                connection.execute(f"SET GLOBAL {setting}")
-            _create(connection, path)
-        return cls(connection)
+            return cls(_open(path), path)
 
     def close(self) -> None:
-        with self._writing:
+        with self._writing, self._opening:
+            self._is_closed = True
             self._connection.close()
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """A connection of the caller's own to the open file."""
-        return self._connection.cursor()
+        """A connection of the caller's own to the open file.
+
+        After a fault that it cannot undo, as a full disk in a checkpoint, DuckDB gives its file up until it is opened
+        anew; nothing that was committed is lost by that.
+        """
+        with self._opening:
+            if not self._is_closed and not self._answers():
+                self._reopen()
+            return self._connection.cursor()
+
+    def _answers(self) -> bool:
+        try:
+            self._connection.execute("SELECT 1")
+        except duckdb.Error:
+            return False
+        return True
+
+    def _reopen(self) -> None:
+        """What was remembered of the file may hold what was never committed, and lack what was."""
+        self._connection.close()
+        self._connection = _open(self._path)
+        with self._lock:
+            self._keys = None
+            self._writes += 1
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -147,7 +163,8 @@ class LogStore:
             try:
                 yield connection
             except BaseException:
-                connection.execute("ROLLBACK")
+                with suppress(duckdb.Error):  # what cannot be undone now is undone as the connection closes
+                    connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
             with self._lock:
@@ -320,6 +337,21 @@ def _records_of(connection: duckdb.DuckDBPyConnection, day: date) -> pa.RecordBa
 def _count_days(connection: duckdb.DuckDBPyConnection) -> dict[date, int]:
     query = f"SELECT epoch_us(created_at) // {DAY_US} AS day, COUNT(*) FROM log_records GROUP BY day ORDER BY day"  # noqa: S608
     return {(EPOCH + timedelta(days=day)).date(): count for day, count in connection.execute(query).fetchall()}
+
+
+def _open(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection to the file, which is made and set up where that is needed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(path, config=OFFLINE)
+    except OSError as error:
+        raise LogsError(
+            f"The logs at {path} cannot be opened: {error.strerror}.", "Name others with --logs."
+        ) from error
+    for setting in SETTINGS:
+        connection.execute(f"SET GLOBAL {setting}")
+    _create(connection, path)
+    return connection
 
 
 def _create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ASGI application: one wiring point for handlers, errors, scheduler and the home's announcement."""
+"""The ASGI application: one wiring point for handlers, errors and scheduler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from litestar.openapi import OpenAPIConfig
 
 from tallybook import __version__
 from tallybook.bookkeeper import Bookkeeper
-from tallybook.home import RunningServer, announced
+from tallybook.home import RunningServer
 from tallybook.page.remembering import Memory
 from tallybook.web.backfills import Backfills
 from tallybook.web.collecting import COLLECTING_HANDLERS
@@ -39,15 +39,14 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        with announced(home, server):
-            scheduler.start()
-            try:
-                yield
-            finally:
-                await sync_to_thread(scheduler.stop)
-                await sync_to_thread(operations.shutdown)
-                await sync_to_thread(guard.close)
-                await sync_to_thread(keeper.close_all)
+        scheduler.start()
+        try:
+            yield
+        finally:
+            await sync_to_thread(scheduler.stop)
+            await sync_to_thread(operations.shutdown)
+            await sync_to_thread(guard.close)
+            await sync_to_thread(keeper.close_all)
 
     return Litestar(
         route_handlers=[*PAGES, *SIGNING_IN, *HANDLERS, *COLLECTING_HANDLERS, get_metrics, post_operation],

@@ -15,7 +15,7 @@ from tallybook.book.ledger import Book
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import Settings, is_loopback
 from tallybook.errors import UsageError
-from tallybook.home import HomeError, new_server, prepare_home
+from tallybook.home import HomeError, RunningServer, announced, new_server, prepare_home
 from tallybook.web.app import build_app
 from tallybook.web.patience import PatientProtocol
 
@@ -43,18 +43,32 @@ def serve(settings: Settings, clock: Callable[[], datetime], on_ready: Callable[
         keeper = Bookkeeper(settings, clock)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listening.getsockname()[1]}"
-        app = build_app(keeper, new_server(url, settings.book, settings.logs), settings.home)
-        config = uvicorn.Config(
-            app,
-            http=PatientProtocol,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=GRACE_S,
-            lifespan="on",
-        )
-        on_ready(url)
-        log.info("serving", extra={"url": url, "home": str(settings.home)})
-        _run_until_told(uvicorn.Server(config), listening)
+        server = new_server(url, settings.book, settings.logs)
+        try:
+            with announced(settings.home, server):
+                _serve(keeper, server, settings, listening, on_ready)
+        finally:
+            keeper.close_all()
+
+
+def _serve(
+    keeper: Bookkeeper,
+    server: RunningServer,
+    settings: Settings,
+    listening: socket.socket,
+    on_ready: Callable[[str], None],
+) -> None:
+    config = uvicorn.Config(
+        build_app(keeper, server, settings.home),
+        http=PatientProtocol,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        lifespan="on",
+    )
+    on_ready(server.url)
+    log.info("serving", extra={"url": server.url, "home": str(settings.home)})
+    _run_until_told(uvicorn.Server(config), listening)
 
 
 def _check_tokens(settings: Settings, now: datetime) -> None:
