@@ -45,6 +45,7 @@ MAY_NOT_IMPORT = {
     "collect": ("book", "sources", *ON_THE_BOOK, *BORDERS),
     "sources": ("book", "logs", *ON_THE_BOOK, *BORDERS),
     "sources.engines": tuple(f"sources.{name}" for name in AROUND_ENGINES),
+    "announcing": ("logs", "collect", "sources", *BORDERS),
     "anchoring": ("book", "logs", "collect", "sources", *ON_THE_BOOK, *BORDERS),
     **dict.fromkeys(PARTS_OF_THE_BOOKKEEPER, BORDERS),
     "web": ("cli",),

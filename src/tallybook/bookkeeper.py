@@ -16,8 +16,10 @@ from typing import Any
 
 from tallybook import demo
 from tallybook.adjusting import adjust_day
-from tallybook.anchoring.delivery import Deliveries, DeliveryState
+from tallybook.anchoring.delivery import OF_ENTRIES, Deliveries, DeliveryState
 from tallybook.anchoring.log import ANCHOR_FILE, AnchorLog
+from tallybook.announcing.message import Reporter
+from tallybook.announcing.webhook import Announcements
 from tallybook.attaching import Attachments
 from tallybook.book.ledger import Book
 from tallybook.closing import Result, remembered_first_day
@@ -82,6 +84,9 @@ class Bookkeeper:
             self._registry = Registry(settings.home, settings.attached)
             self._open = stack.pop_all()
         self._deliveries = Deliveries(settings.home, settings.anchors, self.book.identity().book_id)
+        announcements = Announcements(settings.webhooks, Reporter(self.book))
+        self._announced = Deliveries(settings.home, announcements, self.book.identity().book_id, OF_ENTRIES)
+        self._announced.begin()
         self._attachments = Attachments(self._registry, self.book, settings.slicing)
         self._upkeep = Upkeep(self.book, self.logs, settings, clock)
         self._stats = StatsReader(self.book)
@@ -146,6 +151,7 @@ class Bookkeeper:
         """To the file what a crash kept from it, and from there to wherever else heads go."""
         self._anchor()
         self._deliveries.deliver(self.now())
+        self._announced.deliver(self.now())
 
     def _forget_first_days(self) -> None:
         for source in self._registry.sources():
@@ -258,12 +264,17 @@ class Bookkeeper:
                 "entries": self.book.last_seq(),
                 "head": self.book.head(),
                 "anchors": [state.as_json() for state in self.anchor_states()],
+                **({"webhooks": [state.as_json() for state in told]} if (told := self.webhook_states()) else {}),
             },
         }
 
     def anchor_states(self) -> list[DeliveryState]:
         """How far heads of the chain have come, to the file and to each destination."""
         return list(self._deliveries.states())
+
+    def webhook_states(self) -> list[DeliveryState]:
+        """How far news of entries has come, to each webhook that is told."""
+        return list(self._announced.states())[1:]
 
     def standings(self) -> list[Standing]:
         """How each source stands, as far as is known without asking it."""

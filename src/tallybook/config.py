@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tallybook.anchoring.settings import AnchorSettings, read_anchor_settings
+from tallybook.announcing.settings import WebhookSettings, read_webhook_settings
 from tallybook.declaration import Declaration, read_declaration
 from tallybook.errors import UnknownName, UsageError, first_line
 from tallybook.measures import DEFAULT_DIMENSIONS, DIMENSION_NAMES
@@ -20,6 +21,7 @@ CONFIG_FILE = "tallybook.toml"
 SOURCES = "sources"
 PRICES = "prices"
 ANCHORS = "anchors"
+WEBHOOKS = "webhooks"
 NO_ANCHORS = AnchorSettings(Path())
 MAX_DAYS = 36_500
 DEFAULT_HOME = "./tallybook-data"
@@ -39,6 +41,7 @@ class Settings:
     attached: tuple[Declaration, ...] = ()
     prices: OwnPrices = ()
     anchors: AnchorSettings = NO_ANCHORS
+    webhooks: tuple[WebhookSettings, ...] = ()
     adjust_after_days: int | None = None
     keep_logs_days: int | None = None
     prune_archive: Path | None = None
@@ -102,11 +105,14 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> S
     attached = tuple(_read_sources(file.pop(SOURCES, {}), home))
     prices = read_own_prices(file.pop(PRICES, {}), CONFIG_FILE)
     anchors = read_anchor_settings(file.pop(ANCHORS, {}), home, CONFIG_FILE)
+    webhooks = read_webhook_settings(file.pop(WEBHOOKS, {}), CONFIG_FILE)
     values = {setting.name: _settle(setting, flags, environment, file, home) for setting in SETTINGS}
     slicing = Slicing(values.pop("dimensions"), values.pop("max_slices_per_day"))
     if (archive := values.pop("prune_archive")) is not None:
         values["prune_archive"] = home / archive
-    return Settings(home=home, slicing=slicing, attached=attached, prices=prices, anchors=anchors, **values)
+    return Settings(
+        home=home, slicing=slicing, attached=attached, prices=prices, anchors=anchors, webhooks=webhooks, **values
+    )
 
 
 def _read_sources(given: Any, home: Path) -> Iterator[Declaration]:
@@ -139,7 +145,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {first_line(error)}.", "Mend it, or move it away.") from None
-    names = [*(setting.name for setting in SETTINGS), SOURCES, PRICES, ANCHORS]
+    names = [*(setting.name for setting in SETTINGS), SOURCES, PRICES, ANCHORS, WEBHOOKS]
     for name in values:
         if name not in names:
             raise UsageError(f"There is no setting {name!r} in {path}.", f"Use one of: {', '.join(names)}.")

@@ -103,7 +103,7 @@ def test_dimensions_are_a_setting(home: Home) -> None:
         (
             "prot = 1",
             "There is no setting 'prot' in {file}. Use one of: book, logs, host, port, dimensions, "
-            "max_slices_per_day, adjust_after_days, keep_logs_days, prune_archive, sources, prices, anchors.",
+            "max_slices_per_day, adjust_after_days, keep_logs_days, prune_archive, sources, prices, anchors, webhooks.",
         ),
         (
             'dimensions = ["colour"]',

@@ -60,11 +60,11 @@ class CursorFile:
         self._book_id = book_id
         self._unwritten: _Kept | None = None
 
-    def of(self, destinations: Iterable[Destination]) -> dict[str, Cursor]:
+    def of(self, destinations: Iterable[Destination], begin_after: Anchor | None = None) -> dict[str, Cursor]:
         """The cursor of each destination; of one that is new, was another before or served another book, a new one."""
         kept = self._unwritten or self._read()
         known = kept.destinations if kept and kept.book_id == self._book_id else {}
-        fresh = {each.to: Cursor(_digest(each.identity)) for each in destinations}
+        fresh = {each.to: Cursor(_digest(each.identity), begin_after) for each in destinations}
         return {
             to: known[to] if to in known and known[to].identity == new.identity else new for to, new in fresh.items()
         }

@@ -9,21 +9,41 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tallybook.anchoring.anchor import Anchor, Parcel
 from tallybook.anchoring.cursors import Cursor, CursorFile
 from tallybook.anchoring.destination import Destination
 from tallybook.anchoring.log import ANCHOR_FILE, AnchorLog, open_private
-from tallybook.anchoring.settings import AnchorSettings
 from tallybook.errors import TallybookError
 
 log = logging.getLogger(__name__)
 
-CURSORS_FILE = "anchors.json"
-LOCK_FILE = "anchors.lock"
 MAX_ANCHORS = 1000
 """So many heads at most are delivered at once."""
+
+
+class Receivers(Protocol):
+    """The destinations that are set, and how messages are kept free of their secrets."""
+
+    def destinations(self) -> tuple[Destination, ...]: ...
+
+    def scrub(self, text: str) -> str: ...
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of delivering: the name of its files in the home, how many heads go at once, and whether a destination that
+    is new begins with the next head rather than with the first."""
+
+    name: str
+    at_once: int
+    begins_with_next: bool = False
+
+
+OF_HEADS = Way("anchors", MAX_ANCHORS)
+OF_ENTRIES = Way("webhooks", 1, begins_with_next=True)
+"""Heads to where they are kept, and news of each entry to whoever wants it."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +76,11 @@ class Deliveries:
     threads and processes of a home one at a time delivers.
     """
 
-    def __init__(self, home: Path, settings: AnchorSettings, book_id: str) -> None:
+    def __init__(self, home: Path, settings: Receivers, book_id: str, way: Way = OF_HEADS) -> None:
         self._log = AnchorLog(home / ANCHOR_FILE)
-        self._cursors = CursorFile(home / CURSORS_FILE, book_id)
-        self._lock_path = home / LOCK_FILE
+        self._cursors = CursorFile(home / f"{way.name}.json", book_id)
+        self._lock_path = home / f"{way.name}.lock"
+        self._way = way
         self._settings = settings
         self._destinations = settings.destinations()
         self._book_id = book_id
@@ -75,6 +96,15 @@ class Deliveries:
             return []
         with _alone(self._lock_path) as is_alone:
             return list(self._deliver(now)) if is_alone else []
+
+    def begin(self) -> None:
+        """Has a destination that is new, and shall have only what comes, begin here; raises no `TallybookError`."""
+        if not self._destinations or not self._way.begins_with_next:
+            return
+        try:
+            self._cursors.keep(self._cursors.of(self._destinations, self._log.last()))
+        except TallybookError as error:
+            log.warning("no head to begin with", extra={"error": error.message})
 
     def states(self) -> list[DeliveryState]:
         """How far the file is, then each destination; raises no `TallybookError`."""
@@ -110,7 +140,7 @@ class Deliveries:
         if not cursor.is_due(now):
             return
         try:
-            for anchors in _parcelled(self._log.after(cursor.through)):
+            for anchors in _parcelled(self._log.after(cursor.through), self._way.at_once):
                 destination.deliver(Parcel(self._book_id, anchors), now)
                 cursor = cursor.moved(anchors[-1])
                 yield cursor, len(anchors)
@@ -123,9 +153,9 @@ class Deliveries:
             yield cursor.failed(reason, now), 0
 
 
-def _parcelled(anchors: Sequence[Anchor]) -> Iterator[tuple[Anchor, ...]]:
-    for start in range(0, len(anchors), MAX_ANCHORS):
-        yield tuple(anchors[start : start + MAX_ANCHORS])
+def _parcelled(anchors: Sequence[Anchor], at_once: int) -> Iterator[tuple[Anchor, ...]]:
+    for start in range(0, len(anchors), at_once):
+        yield tuple(anchors[start : start + at_once])
 
 
 def _seq(anchor: Anchor | None) -> int:

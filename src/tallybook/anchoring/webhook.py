@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -37,24 +38,29 @@ class Webhook:
     def deliver(self, parcel: Parcel, now: datetime) -> None:
         body = msgspec.json.encode(parcel)
         signature = sign(body, self.secret.expanded(), int(now.timestamp()))
-        headers = {"Content-Type": "application/json", SIGNATURE_HEADER: signature}
-        try:
-            with httpx.stream("POST", self.url, content=body, headers=headers, timeout=TIMEOUT_S) as answer:
-                status = answer.status_code
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise NotDelivered(
-                f"The webhook at {self._origin()} cannot be reached: {_reason(error)}.",
-                "See that it runs; heads are sent when it does.",
-            ) from error
-        if not httpx.codes.is_success(status):
-            raise NotDelivered(
-                f"The webhook at {self._origin()} answered {status}.",
-                "It must answer 2xx once it has kept the heads; redirects are not followed.",
-            )
+        post(self.url, body, {"Content-Type": "application/json", SIGNATURE_HEADER: signature})
 
-    def _origin(self) -> str:
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """Returns when the receiver has taken the body; else raises `NotDelivered`, which shows no more than its origin."""
+    try:
+        with httpx.stream("POST", url, content=body, headers=headers, timeout=TIMEOUT_S) as answer:
+            status = answer.status_code
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        raise NotDelivered(
+            f"The webhook at {_origin(url)} cannot be reached: {_reason(error)}.",
+            "See that it runs; heads are sent when it does.",
+        ) from error
+    if not httpx.codes.is_success(status):
+        raise NotDelivered(
+            f"The webhook at {_origin(url)} answered {status}.",
+            "It must answer 2xx once it has kept the heads; redirects are not followed.",
+        )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def sign(body: bytes, secret: str, at_s: int) -> str:

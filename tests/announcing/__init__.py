@@ -1,0 +1,1 @@
+"""Webhooks that are told of closings and adjustments."""
