@@ -37,7 +37,7 @@ def measure_page(folder: Path, divisor: int) -> list[Findings]:
     path = f"/?from={MONTHS.day(0)}&to={MONTHS.day(MONTHS.days - 1)}"
     with serving(home) as url, httpx.Client(base_url=url, headers={"Accept-Encoding": "gzip"}) as client:
         rows = [*_over_http(client, path, max(CALLS // divisor, 10)), *_in_a_browser(url + path)]
-    return [Findings(f"11. the overview of {MONTHS.days} days of {SLICES_PER_DAY:,} slices", rows)]
+    return [Findings(f"12. the overview of {MONTHS.days} days of {SLICES_PER_DAY:,} slices", rows)]
 
 
 def _fill(home: Path, traffic: Traffic) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import Page, expect
 
@@ -36,6 +36,20 @@ def test_the_head_and_how_far_it_is_anchored_stand_there(month: Server, new_page
     expect(page.locator("#chain .hash")).to_have_text(chain["head"])
     expect(page.locator("#chain")).to_contain_text(f"has every head up to entry {chain['entries']}")
     expect(page.locator("dl.tiles")).to_contain_text(ago(1))
+
+
+def test_closing_many_days_shows_how_far_it_is_and_can_be_cancelled(home: Home, new_page: Callable[..., Page]) -> None:
+    path = home.path.parent / "gateway.sqlite"
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    sqlite_table(path, [record(noon - timedelta(days=days)) for days in range(1, 200)], "epoch_ms")
+    home.do("attach", "gateway", f"sqlite:///{path}", "--preset", "log_records", "--set", "days_per_read=1")
+    with serving(home) as server:
+        page = new_page(f"{server.url}/book")
+        page.get_by_role("button", name="Close what is missing").click()
+        expect(page.locator("progress")).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#backfill")).to_contain_text("Cancelled: ", timeout=30_000)
+        assert len(home.ask("status")["sources"][0]["missing"]) > 1
 
 
 def test_days_that_are_missing_say_why_and_are_closed_from_the_page(

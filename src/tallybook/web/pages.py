@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -84,7 +85,7 @@ def get_overview(
             now=now,
             home=home,
         )
-    view = read_overview(memory.look(), asked(request))
+    view = read_overview(memory.look(), _begun(keeper, asked(request)))
     every_s = LIVE_S if view.is_live else CLOSED_S
     return page(request, "overview.html", "overview", f"{view.span} · tallybook", every_s, view=view)
 
@@ -135,6 +136,13 @@ def get_asset(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     if asset is None:
         raise NotFoundException("There is no such asset.")
     return sent(request, asset.content, asset.media_type, {"Cache-Control": FOR_EVER})
+
+
+def _begun(keeper: Bookkeeper, wanted: Asked) -> Asked:
+    """While no day is closed, today is what there is to see."""
+    if wanted.period is None and wanted.first is None and not keeper.book.count_closings():
+        return replace(wanted, period="today")
+    return wanted
 
 
 def asked(request: AnyRequest) -> Asked:
