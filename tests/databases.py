@@ -155,11 +155,17 @@ def _wait_for(socket: str, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def mariadb_database(socket: str) -> Iterator[Database]:
-    """A database in a MariaDB server that is up; its collation tells no case apart, as is MySQL's custom."""
+    """A database in a MariaDB server that is up; its collation tells no case apart, as is MySQL's custom.
+
+    What fills it is in UTC; a test may have the server's other sessions begin in a zone, until it ends.
+    """
     import MySQLdb
 
     name = f"t{os.getpid()}_{next(_numbers)}"
-    connection = MySQLdb.connect(unix_socket=socket, user="root", charset="utf8mb4", autocommit=True)
+    in_utc = "SET time_zone = '+00:00'"
+    connection = MySQLdb.connect(
+        unix_socket=socket, user="root", charset="utf8mb4", autocommit=True, init_command=in_utc
+    )
     cursor = connection.cursor()
     cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
     connection.select_db(name)
@@ -171,6 +177,7 @@ def mariadb_database(socket: str) -> Iterator[Database]:
         "mysql", f"mysql://root@localhost/{name}?unix_socket={quote(socket, safe='')}", cursor.execute, insert
     )
     cursor.execute(f"DROP DATABASE {name}")
+    cursor.execute("SET GLOBAL time_zone = 'SYSTEM'")
     connection.close()
 
 

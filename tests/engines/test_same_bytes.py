@@ -137,7 +137,6 @@ def live_in(database: Database, zone: str) -> None:
         )
     if database.family == "mysql":
         database.run(f"SET GLOBAL time_zone = '{offset}'")
-        database.run("SET time_zone = '+00:00'")
     if database.family == "spark":
         database.run(f"SET spark.sql.session.timeZone = {zone}")
 
