@@ -30,7 +30,19 @@ DOMAIN = (
     *("prices", "tariff", "listed_prices", "own_prices", "filters", "wording"),
 )
 ON_THE_BOOK = (
-    *("closing", "job", "adjusting", "reconcile", "rounds", "standing", "live", "figures", "stats", "verification"),
+    *(
+        "closing",
+        "job",
+        "adjusting",
+        "reconcile",
+        "rounds",
+        "standing",
+        "live",
+        "figures",
+        "stats",
+        "hours",
+        "verification",
+    ),
 )
 """What knows a source only as `source` describes it, wherever its records lie."""
 

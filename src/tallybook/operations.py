@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from tallybook.bookkeeper import Answer, Bookkeeper, Watch
 from tallybook.days import ONE_DAY, day_of
+from tallybook.hours import hours_of
+from tallybook.logs.own import LOCAL
+from tallybook.source import Source
 
 CALENDAR_WEEKS = 53
 UNWATCHED = Watch()
@@ -20,6 +23,8 @@ class Teller(Protocol):
     def dimensions(self) -> tuple[str, ...]: ...
 
     def now(self) -> datetime: ...
+
+    def sources(self) -> list[Source]: ...
 
     def status(self) -> Answer: ...
 
@@ -40,7 +45,8 @@ def survey(
 ) -> Answer:
     """All that an overview shows: the statistics of a period, by each dimension, of the days before, and the status.
 
-    `original` has the totals as first closed, where there are adjustments; `days` is the series of the last year.
+    `original` has the totals as first closed, where there are adjustments; `days` is the series of the last year;
+    `hours` are those of a period of one day, where `_hours` can tell them.
     """
     narrowed: dict[str, Any] = {"source": source, **({"filters": list(filters)} if filters else {})}
     asked: dict[str, Any] = {"period": period, "first": first, "last": last, **narrowed}
@@ -51,9 +57,23 @@ def survey(
         "by": {name: keeper.stats(**asked, basis=basis, by=name)["by"]["rows"] for name in keeper.dimensions},
         "before": _without_series(keeper.stats(first=first_before, last=last_before, basis=basis, **narrowed)),
         "original": _without_series(keeper.stats(**asked, basis="original")) if stats["adjustments"] else None,
+        "hours": None if filters else _hours(keeper, stats),
         "days": calendar_days(keeper, source),
         "status": keeper.status(),
     }
+
+
+def _hours(keeper: Teller, stats: Answer) -> list[Answer] | None:
+    """The hours of a single day, from our own logs alone, since somebody else's should not be read at each look.
+
+    Of a closed day only as long as the logs say what the book says.
+    """
+    sources = [each for each in keeper.sources() if each.name in stats["sources"]]
+    if len(stats["series"]) > 1 or [each.name for each in sources] != [LOCAL]:
+        return None
+    (day,) = stats["series"]
+    requests = None if day["state"] == "open" else int(day["requests"])
+    return hours_of(sources[0], date.fromisoformat(day["date"]), requests)
 
 
 def calendar_days(keeper: Teller, source: str | None = None) -> list[Answer]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 from acceptance.conftest import home, new_home, not_at_midnight, server
 from acceptance.running import Home, Server, ago, serving
@@ -19,6 +19,10 @@ __all__ = ["home", "new_home", "not_at_midnight", "server"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DAYS = 45
+PATIENCE_MS = 20_000
+"""So long a busy machine may take; where nothing is wrong, nobody waits for it."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,7 +66,7 @@ def new_page(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., 
         context = browser.new_context(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", dismiss)

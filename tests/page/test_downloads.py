@@ -30,7 +30,7 @@ def test_a_table_is_saved_in_three_formats_that_say_the_same(month: Server, new_
     assert [(row["value"], int(row["requests"]), row["cost_usd"] or None) for row in table] == [
         (row["value"], row["requests"], row["cost_usd"]) for row in rows
     ]
-    parquet = pq.read_table(saved(page, "#by-model", "parquet")).to_pylist()
+    parquet = pq.read_table(saved(page, "#by-model", "Parquet")).to_pylist()
     assert [(row["value"], row["tokens_in"]) for row in parquet] == [(row["value"], row["tokens_in"]) for row in rows]
     assert [row["cost_usd"] for row in parquet if row["cost_usd"] is None] == [None]
 

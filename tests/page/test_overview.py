@@ -109,6 +109,25 @@ def test_a_days_values_are_told_under_the_pointer_and_a_click_opens_it(
     expect(page).to_have_url(f"{month.url}/day?day={day['date']}")
 
 
+def test_a_single_day_is_drawn_by_the_hour_and_leads_to_its_page(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/?period=yesterday")
+    slots = page.get_by_label("By hour, requests").first.locator(".slots a")
+    expect(slots).to_have_count(24)
+    told = [label for slot in slots.all() if (label := slot.get_attribute("aria-label"))]
+    requests = [int(found[1].replace(",", "")) for label in told if (found := re.search(r"Requests ([\d,]+)", label))]
+    assert sum(requests) == totals(month, period="yesterday")["requests"]
+    page.get_by_role("link", name="All of this day").click()
+    expect(page).to_have_url(f"{month.url}/day?day={ago(1)}")
+
+
+def test_a_single_day_of_some_values_only_and_its_latencies_are_one_column(
+    month: Server, new_page: Callable[..., Page]
+) -> None:
+    for asked in ("filter=team%3Dsearch", "measure=latency"):
+        page = new_page(f"{month.url}/?period=yesterday&{asked}")
+        expect(page.locator("svg.chart.wide .slots a")).to_have_count(1)
+
+
 def test_a_restated_period_says_so_and_leads_to_the_adjustments(month: Server, new_page: Callable[..., Page]) -> None:
     page = new_page(f"{month.url}/?from={ago(3)}&to={ago(3)}")
     note = page.locator(".note.restated")

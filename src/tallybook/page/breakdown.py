@@ -21,7 +21,6 @@ DIMENSIONS = {
 }
 FIRST_ROWS = 8
 NAME_LENGTH = 64
-WIDEST = 100
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,14 @@ class Name:
 
 @dataclass(frozen=True)
 class Line:
-    """A row: its name, where it leads, its share of the whole in percent, and its figures, None where unknown."""
+    """A row: its name, where it leads, its share of the whole, how long a bar that has beside the longest, and its
+    figures, None where unknown."""
 
     name: Name
     link: str
     is_chosen: bool
-    share: float
+    share: str
+    bar_percent: float
     cells: tuple[str | None, ...]
 
 
@@ -78,9 +79,10 @@ def break_down(dimension: str, rows: Sequence[Row], asked: Asked) -> Breakdown:
     """
     ordered = in_order(rows, asked.sort)
     limit = ALL_ROWS if asked.all == dimension else FIRST_ROWS
-    whole = sum(_shared(asked.sort, row) for row in rows)
+    parts = [_shared(asked.sort, row) for row in rows]
+    scale = _Scale(sum(parts), max(parts, default=0))
     shown = {name: figure for name, figure in IN_TABLES.items() if name != "p95" or dimension in HISTOGRAM_DIMENSIONS}
-    lines = tuple(_line(dimension, row, whole, asked, shown.values()) for row in ordered[:limit])
+    lines = tuple(_line(dimension, row, scale, asked, shown.values()) for row in ordered[:limit])
     headings = tuple(Heading(figure.name, asked.url(sort=name), name == asked.sort) for name, figure in shown.items())
     return Breakdown(dimension, DIMENSIONS[dimension], headings, lines, max(len(rows) - limit, 0), len(rows))
 
@@ -96,15 +98,34 @@ def _shared(sort: str, row: Row) -> float:
     return IN_TABLES["requests" if sort == "p95" else sort].of(row) or 0
 
 
-def _line(dimension: str, row: Row, whole: float, asked: Asked, shown: Iterable[Figure]) -> Line:
+@dataclass(frozen=True)
+class _Scale:
+    """What all rows have together, and what the largest has."""
+
+    whole: float
+    largest: float
+
+    def share(self, part: float) -> str:
+        percent = 100 * part / self.whole if self.whole else 0
+        if 0 < percent < 0.1:
+            return "<0.1 %"
+        return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
+
+    def bar_percent(self, part: float) -> float:
+        return round(100 * part / self.largest, 1) if self.largest else 0
+
+
+def _line(dimension: str, row: Row, scale: _Scale, asked: Asked, shown: Iterable[Figure]) -> Line:
     value = row["value"]
     text = filter_text(dimension, value)
     is_chosen = text in asked.filter
+    part = _shared(asked.sort, row)
     return Line(
         name=Name.of(value),
         link=asked.widened(text) if is_chosen else asked.narrowed(dimension, value),
         is_chosen=is_chosen,
-        share=round(WIDEST * _shared(asked.sort, row) / whole, 2) if whole else 0,
+        share=scale.share(part),
+        bar_percent=scale.bar_percent(part),
         cells=tuple(figure.text(row) for figure in shown),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
-from tallybook.page.scale import spread, ticks
+from tallybook.page.scale import every, spread, ticks
 
 Values = Sequence[float | None]
 
@@ -55,6 +55,11 @@ class Size:
         return self.height - self.top - self.bottom
 
 
+HALF_A_LABEL = 19
+"""So far from the edge the middle of a label must be, for all of it to be seen."""
+
+WIDEST_BAR = 120
+
 WIDE = Size("wide", 1080, 264, 10)
 NARROW = Size("narrow", 358, 220, 4)
 SIZES = (WIDE, NARROW)
@@ -81,6 +86,9 @@ class Chart:
     marked: Sequence[tuple[float, str]] = ()
     """Places between columns, from 0 at the left, that get a line and a name."""
 
+    axis: Sequence[tuple[float, str]] = ()
+    """Places that may be labelled, where those are not the middles of columns; the first of them always is."""
+
     @cached_property
     def marks(self) -> list[tuple[float, str]]:
         """Where along the axis a mark stands, and its name."""
@@ -94,8 +102,12 @@ class Chart:
     @cached_property
     def labels(self) -> list[tuple[float, str]]:
         """Where along the axis a label stands, and which."""
-        places = spread(len(self.columns), self.size.labels)
-        return [(round(self._x(place + 0.5), 1), self.columns[place].label) for place in places]
+        if self.axis:
+            chosen = [self.axis[number] for number in every(len(self.axis), self.size.labels)]
+        else:
+            last_ones = spread(len(self.columns), self.size.labels)
+            chosen = [(place + 0.5, self.columns[place].label) for place in last_ones]
+        return [(round(min(self._x(place), self.size.width - HALF_A_LABEL), 1), label) for place, label in chosen]
 
     @cached_property
     def slots(self) -> list[Slot]:
@@ -106,7 +118,7 @@ class Chart:
     def bars(self) -> list[tuple[str, str]]:
         """The kind and the outline of each series' bars, all of a kind in one path; the first series at the bottom."""
         outlines: dict[str, list[str]] = {}
-        gap = min(max(self._step * 0.18, 0.6), 8)
+        gap = max(min(max(self._step * 0.18, 0.6), 8), self._step - WIDEST_BAR)
         for place in range(len(self.columns) if self.stacked else 0):
             left = self._x(place) + gap / 2
             for kind, y, height in self._stack(place):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,10 +12,11 @@ from tallybook.page.asked import MEASURES, Asked
 from tallybook.page.breakdown import Breakdown, Chip, break_down, chips
 from tallybook.page.chart import Chart
 from tallybook.page.differences import SourceDay, differences
-from tallybook.page.figures import CHARTED, HEADLINE, P99, Row, change
+from tallybook.page.figures import HEADLINE, P99, Row
+from tallybook.page.headline import Answer, Tile, headline
 from tallybook.page.latency import latency_charts
-from tallybook.page.overview import Answer, Choice, Legend, Tile
-from tallybook.page.series import STATES, hour_charts
+from tallybook.page.overview import Choice
+from tallybook.page.series import BY_HOUR, STATES, Legend, hour_charts, legend
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class DayView:
 
 def day_view(asked: Asked, day: date, told: ToldOfDay) -> DayView:
     """The view of what was told of the day."""
-    row, totals, before = told.stats["series"][0], told.stats["totals"], told.before["totals"]
+    row = told.stats["series"][0]
+    measure = asked.measure if asked.measure in BY_HOUR else BY_HOUR[0]
     return DayView(
         asked=asked,
         day=day,
@@ -71,15 +73,11 @@ def day_view(asked: Asked, day: date, told: ToldOfDay) -> DayView:
         before=str(day - ONE_DAY),
         previous=asked.on(day - ONE_DAY),
         following=asked.on(day + ONE_DAY),
-        measures=tuple(
-            Choice(name, title, asked.url(measure=name), name == asked.measure) for name, title in MEASURES.items()
-        ),
+        measures=tuple(Choice(name, MEASURES[name], asked.url(measure=name), name == measure) for name in BY_HOUR),
         chips=tuple(chips(asked)),
-        tiles=tuple(
-            Tile(figure.name, figure.text(totals), change(figure, totals, before)) for figure in (*HEADLINE, P99)
-        ),
-        hours=tuple(hour_charts(asked.measure, told.hours)) if told.hours is not None else (),
-        legend=tuple(_legend(asked.measure, told.hours or ())),
+        tiles=tuple(headline((*HEADLINE, P99), told.stats, told.before)),
+        hours=tuple(hour_charts(measure, told.hours)) if told.hours is not None else (),
+        legend=tuple(legend(measure, told.hours or (), told.stats["totals"])),
         silent=told.silent,
         latencies=tuple(latency_charts(told.histogram)),
         breakdowns=tuple(break_down(dimension, rows, asked) for dimension, rows in told.by.items()),
@@ -91,10 +89,3 @@ def day_view(asked: Asked, day: date, told: ToldOfDay) -> DayView:
 
 def _other_basis(asked: Asked) -> str:
     return asked.url(basis="original" if asked.basis == "adjusted" else "adjusted")
-
-
-def _legend(measure: str, hours: Sequence[Row]) -> Iterator[Legend]:
-    parts = CHARTED[measure].parts
-    for part in parts:
-        if part is parts[0] or any(part.of(row) for row in hours):
-            yield Legend(part.name, part.kind, "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallybook import wording
+from tallybook.page.scale import round_time
 
 Row = Mapping[str, Any]
 Number = float | None
@@ -66,13 +67,15 @@ def as_percent(value: float) -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: its name, its value in a row, how it is written, and whether more of it is good, bad or neither."""
+    """One figure: its name, its value in a row, how it is written, whether more of it is good, bad or neither, and
+    whether it grows with each record."""
 
     name: str
     of: Callable[[Row], Number]
     write: Callable[[float], str]
     more_is: str = ""
     in_points: bool = False
+    is_sum: bool = False
 
     def text(self, row: Row) -> str | None:
         """The figure as people read it; None where it is unknown."""
@@ -80,13 +83,13 @@ class Figure:
         return None if value is None else self.write(value)
 
 
-REQUESTS = Figure("Requests", _requests, as_whole)
+REQUESTS = Figure("Requests", _requests, as_whole, is_sum=True)
 SUCCESS = Figure("Success", _success_rate, as_percent, "good", in_points=True)
-FAILED = Figure("Failed", _failed, as_whole, "bad")
-TOKENS = Figure("Tokens", _tokens, as_short)
-TOKENS_IN = Figure("Tokens in", known("tokens_in"), as_short)
-TOKENS_OUT = Figure("Tokens out", known("tokens_out"), as_short)
-COST = Figure("Cost", _cost, as_dollars)
+FAILED = Figure("Failed", _failed, as_whole, "bad", is_sum=True)
+TOKENS = Figure("Tokens", _tokens, as_short, is_sum=True)
+TOKENS_IN = Figure("Tokens in", known("tokens_in"), as_short, is_sum=True)
+TOKENS_OUT = Figure("Tokens out", known("tokens_out"), as_short, is_sum=True)
+COST = Figure("Cost", _cost, as_dollars, is_sum=True)
 P50 = Figure("p50", _latency(50), wording.milliseconds, "bad")
 P95 = Figure("p95", _latency(95), wording.milliseconds, "bad")
 P99 = Figure("p99", _latency(99), wording.milliseconds, "bad")
@@ -185,7 +188,7 @@ CHARTED = {
                 Part("p95", "first", _latency(95), P95),
                 Part("p99", "third", _latency(99), P99),
             ),
-            wording.milliseconds,
+            round_time,
             stacked=False,
         ),
     )

@@ -9,6 +9,7 @@ from tallybook import wording
 from tallybook.histogram import Histogram, midpoint_of, percentile, total
 from tallybook.page.chart import SIZES, Chart, Column, Series
 from tallybook.page.figures import as_short, as_whole
+from tallybook.page.scale import decades, round_time
 
 PER_OCTAVE = 4
 PERCENTS = (50, 95, 99)
@@ -27,7 +28,13 @@ def latency_charts(histogram: Histogram) -> list[Chart]:
     columns = [_column(place, counts.get(place, 0), total(histogram)) for place in places]
     series = Series("requests", "first", [counts.get(place, 0) for place in places])
     marks = [(_exact(percentile(histogram, percent) or 0) - first, f"p{percent}") for percent in PERCENTS]
-    return [Chart(size, columns, [series], as_short, marked=marks) for size in SIZES]
+    return [Chart(size, columns, [series], as_short, marked=marks, axis=_axis(first, last)) for size in SIZES]
+
+
+def _axis(first: int, last: int) -> list[tuple[float, str]]:
+    """Round latencies and where they stand; none where they are too few to read a scale from."""
+    round_ones = decades(_bound(first) + 1, _bound(last))
+    return [(_exact(value) - first, round_time(value)) for value in round_ones if len(round_ones) > 1]
 
 
 def _exact(latency_ms: float) -> float:

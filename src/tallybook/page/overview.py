@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from tallybook.page.asked import MEASURES, PERIODS, Asked
 from tallybook.page.breakdown import Breakdown, Chip, break_down, chips
 from tallybook.page.calendar import Calendar, calendar
 from tallybook.page.chart import Chart
 from tallybook.page.differences import unknown_measures
-from tallybook.page.figures import CHARTED, HEADLINE, REQUESTS, Change, change
-from tallybook.page.series import day_charts
+from tallybook.page.figures import HEADLINE, REQUESTS
+from tallybook.page.headline import Answer, Tile, headline
+from tallybook.page.series import BY_HOUR, Legend, day_charts, hour_charts, legend
 from tallybook.page.standing import Standing, reasons_of
 from tallybook.wording import count_of
-
-Answer = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A headline figure, None where unknown, and how it has changed since the period before."""
-
-    name: str
-    text: str | None
-    change: Change | None
 
 
 @dataclass(frozen=True)
@@ -36,15 +25,6 @@ class Choice:
     title: str
     link: str
     is_chosen: bool
-
-
-@dataclass(frozen=True)
-class Legend:
-    """A colour of the chart, what it stands for, and its figure over the period."""
-
-    name: str
-    kind: str
-    text: str | None
 
 
 @dataclass(frozen=True)
@@ -71,12 +51,15 @@ class Overview:
     tiles: tuple[Tile, ...]
     notes: tuple[Note, ...]
     charts: tuple[Chart, ...]
+    charted: str
     legend: tuple[Legend, ...]
     breakdowns: tuple[Breakdown, ...]
     calendar: Calendar
     standing: Standing
     first: str
     last: str
+    day_link: str
+    """The link to the page of the day, where the period is one."""
 
 
 def overview(asked: Asked, survey: Answer) -> Overview:
@@ -96,19 +79,24 @@ def overview(asked: Asked, survey: Answer) -> Overview:
             Choice(name, title, asked.url(measure=name), name == asked.measure) for name, title in MEASURES.items()
         ),
         chips=tuple(chips(asked)),
-        tiles=tuple(
-            Tile(figure.name, figure.text(stats["totals"]), change(figure, stats["totals"], before["totals"]))
-            for figure in HEADLINE
-        ),
+        tiles=tuple(headline(HEADLINE, stats, before)),
         notes=tuple(_notes(asked, survey)),
-        charts=tuple(day_charts(asked, stats["series"])),
-        legend=tuple(_legend(asked.measure, stats)),
+        charts=tuple(_charts(asked, survey)),
+        charted="hour" if survey["hours"] and asked.measure in BY_HOUR else "day",
+        legend=tuple(legend(asked.measure, stats["series"], stats["totals"])),
         breakdowns=tuple(break_down(dimension, rows, asked) for dimension, rows in survey["by"].items()),
         calendar=calendar(survey["days"], reasons_of(survey["status"])),
         standing=Standing.of(survey["status"]),
         first=first,
         last=last,
+        day_link=asked.on(first) if first == last else "",
     )
+
+
+def _charts(asked: Asked, survey: Answer) -> list[Chart]:
+    if survey["hours"] and asked.measure in BY_HOUR:
+        return hour_charts(asked.measure, survey["hours"])
+    return day_charts(asked, survey["stats"]["series"])
 
 
 def _sources(asked: Asked, status: Answer) -> Iterator[Choice]:
@@ -118,16 +106,6 @@ def _sources(asked: Asked, status: Answer) -> Iterator[Choice]:
         yield Choice("", "All sources", asked.url(source=None), asked.source is None)
         for name in names:
             yield Choice(name, name, asked.url(source=name), asked.source == name)
-
-
-def _legend(measure: str, stats: Answer) -> Iterator[Legend]:
-    """The parts that there are, the first of them always."""
-    parts = CHARTED[measure].parts
-    for part in parts:
-        if part is parts[0] or any(part.of(row) for row in stats["series"]):
-            value = part.of(stats["totals"])
-            text = None if value is None else (part.total.write if part.total else REQUESTS.write)(value)
-            yield Legend(part.name, part.kind, text)
 
 
 def _notes(asked: Asked, survey: Answer) -> Iterator[Note]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -12,7 +12,7 @@ from tallybook.content import DayContent
 from tallybook.days import ONE_DAY, day_of, parse_day
 from tallybook.errors import CloseFailed, LogsError
 from tallybook.histogram import merge
-from tallybook.measures import Totals, add_totals
+from tallybook.hours import add_hours, hour_rows
 from tallybook.operations import Teller, calendar_days, survey
 from tallybook.page.asked import Asked
 from tallybook.page.breakdown import in_order
@@ -24,7 +24,6 @@ from tallybook.page.ledger import LedgerView, ledger_view
 from tallybook.page.overview import Overview, overview
 from tallybook.page.standing import reasons_of
 from tallybook.source import DEFAULT_SLICING, Source
-from tallybook.stats import as_row
 
 
 def has_anything(keeper: Bookkeeper) -> bool:
@@ -58,7 +57,7 @@ def read_day(keeper: Bookkeeper, asked: Asked) -> DayView:
         by=_by(keeper, of_day),
         parts=[_part(keeper, source.name, day, status[source.name]) for source in chosen],
         histogram=() if asked.filter else merge([content.latency_histogram for content in contents]),
-        hours=None if asked.filter else _hour_rows(hours),
+        hours=None if asked.filter or not (added := add_hours(hours)) else hour_rows(added),
         silent=silent,
     )
     return day_view(asked, day, told)
@@ -87,12 +86,6 @@ def _content(keeper: Bookkeeper, source: Source, day: date, is_open: bool) -> li
         return list(source.contents([day], DEFAULT_SLICING))
     known = keeper.book.known_content(source.name, day)
     return [known] if known else []
-
-
-def _hour_rows(hours: Sequence[Sequence[Totals]]) -> list[Row] | None:
-    """The hours of all sources added up; None where no record is left."""
-    added = [add_totals(same) for same in zip(*hours, strict=True)]
-    return [as_row(totals) for totals in added] if any(map(any, added)) else None
 
 
 def _part(keeper: Bookkeeper, source: str, day: date, status: Mapping[str, Any]) -> SourceDay:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from tallybook.bookkeeper import Answer, Bookkeeper
+from tallybook.source import Source
 
 MAX_ANSWERS = 200
 
@@ -26,6 +27,9 @@ class Look:
 
     def now(self) -> datetime:
         return self.keeper.now()
+
+    def sources(self) -> list[Source]:
+        return self.keeper.sources()
 
     def status(self) -> Answer:
         return self.keeper.status()

@@ -18,7 +18,29 @@ def ticks(largest: float, wanted: int = 4) -> tuple[float, ...]:
     return tuple(step * place for place in range(math.ceil(largest / step - 1e-9) + 1))
 
 
+def round_time(value_ms: float) -> str:
+    """What stands at a round number of milliseconds."""
+    if value_ms < 1_000:
+        return f"{value_ms:g}ms" if value_ms else "0"
+    return f"{value_ms / 1_000:,g}s"
+
+
 def spread(count: int, wanted: int) -> Sequence[int]:
     """The places, among so many, that get a label: evenly apart, the last of them always."""
-    apart = max(1, math.ceil(count / wanted))
+    apart = _apart(count, wanted)
     return range((count - 1) % apart, count, apart)
+
+
+def every(count: int, wanted: int) -> Sequence[int]:
+    """The same, with the first of them always."""
+    return range(0, count, _apart(count, wanted))
+
+
+def _apart(count: int, wanted: int) -> int:
+    return max(1, math.ceil(count / wanted))
+
+
+def decades(low: float, high: float) -> tuple[float, ...]:
+    """1, 2 and 5 times the powers of ten, from the one value to the other."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return tuple(value for power in powers for step in (1, 2, 5) if low <= (value := step * 10.0**power) <= high)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from tallybook.page.asked import Asked
 from tallybook.page.chart import SIZES, Chart, Column, Series
-from tallybook.page.figures import CHARTED, TOLD, Measure, Row
+from tallybook.page.figures import CHARTED, REQUESTS, TOLD, Measure, Row
 
 STATES = {
     "closed": "closed",
@@ -20,6 +21,10 @@ STATES = {
 """The states of a day in words."""
 
 
+BY_HOUR = ("requests", "tokens", "cost")
+"""The measures that hours have; of latencies there are histograms by day only."""
+
+
 def day_charts(asked: Asked, rows: Sequence[Row]) -> list[Chart]:
     """The chart over days in each size; each leads to the day's page, asked the same."""
     return _charts(CHARTED[asked.measure], rows, [_day(row, asked) for row in rows])
@@ -30,13 +35,34 @@ def hour_charts(measure: str, rows: Sequence[Row]) -> list[Chart]:
     columns = [
         Column(f"{hour:02}", f"{hour:02}:00 to {hour + 1:02}:00 UTC", told=_told(row)) for hour, row in enumerate(rows)
     ]
-    return _charts(CHARTED[measure], rows, columns)
+    return _charts(CHARTED[measure], rows, columns, [(hour + 0.5, f"{hour:02}:00") for hour in range(0, 24, 3)])
 
 
-def _charts(measure: Measure, rows: Sequence[Row], columns: Sequence[Column]) -> list[Chart]:
+def _charts(
+    measure: Measure, rows: Sequence[Row], columns: Sequence[Column], axis: Sequence[tuple[float, str]] = ()
+) -> list[Chart]:
     series = [Series(part.name, part.kind, [part.of(row) for row in rows]) for part in measure.parts]
     drawn = [each for each in series if any(each.values) or each is series[0]]
-    return [Chart(size, columns, drawn, measure.write, measure.stacked) for size in SIZES]
+    return [Chart(size, columns, drawn, measure.write, measure.stacked, axis=axis) for size in SIZES]
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A colour of the chart, what it stands for, and its figure over all of it, None where unknown."""
+
+    name: str
+    kind: str
+    text: str | None
+
+
+def legend(measure: str, rows: Sequence[Row], totals: Row) -> Iterator[Legend]:
+    """The parts that the rows have, the first of them always, each with its total."""
+    parts = CHARTED[measure].parts
+    for part in parts:
+        if part is parts[0] or any(part.of(row) for row in rows):
+            value = part.of(totals)
+            text = None if value is None else (part.total or REQUESTS).write(value)
+            yield Legend(part.name, part.kind, text)
 
 
 def _day(row: Row, asked: Asked) -> Column:
