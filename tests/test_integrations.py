@@ -19,14 +19,17 @@ import pytest
 import yaml
 
 from acceptance.running import Home, serving
-from stories import NOW, YESTERDAY, put, record
+from stories import NOW, YESTERDAY, put, record, totals
 from tallybook.adjusting import adjust_day
 from tallybook.book.ledger import Book
 from tallybook.content import empty_content
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
+from tallybook.page.calendar import calendar
 from tallybook.periods import parse_period
+from tallybook.reconcile import DRIFT, SOURCE_GONE
 from tallybook.source import DEFAULT_SLICING
+from tallybook.standing import gone_days
 from tallybook.stats import Sources, StatsQuery, StatsReader
 
 ROOT = Path(__file__).parents[1]
@@ -43,12 +46,16 @@ Row = tuple[Any, ...]
 @pytest.fixture
 def filled(book: Book, logs: LogStore) -> Book:
     """`local` with a day of two requests, one of none, one that is missing, one of twenty and one of one, and late records
-    for the second and the last; and `gw`, which logs no failures, with a day of none and one of two requests."""
+    for the second and the last; and `gw`, which logs no failures, with a day of none and one of two requests.
+
+    `local` has lost records of its first day, and we have pruned that of twenty; the last of `gw` has drifted.
+    """
     put(
         logs,
         record(
             "11-18 10:00",
             "a",
+            provider="openai",
             team="search",
             api_key="k1",
             tokens_in=10,
@@ -56,11 +63,12 @@ def filled(book: Book, logs: LogStore) -> Book:
             latency_ms=100,
             cost_nanousd=10**6,
         ),
-        record("11-18 11:00", "b", 500, team="ads", api_key="k2", latency_ms=900),
+        record("11-18 11:00", "b", 500, provider="anthropic", team="ads", api_key="k2", latency_ms=900),
         *(
             record(
                 "11-21 10:00",
                 "a",
+                provider="openai",
                 team="search",
                 tokens_in=5,
                 tokens_out=1,
@@ -79,19 +87,29 @@ def filled(book: Book, logs: LogStore) -> Book:
     book.append("gw", replace(content, day=YESTERDAY, unknown=("failed",)), NOW)
     put(
         logs,
-        record("11-19 10:00", "c", team="ads", latency_ms=50),
+        record("11-19 10:00", "c", provider="anthropic", team="ads", latency_ms=50),
         record("11-22 23:59", "c", 500, tokens_in=3, tokens_out=4, latency_ms=5000, cost_nanousd=25 * 10**7),
         now=LATER,
     )
     for day in (date(2026, 11, 19), YESTERDAY):
         assert adjust_day(book, logs, day, LATER, DEFAULT_SLICING)
+    note_what_differs(book)
     return book
 
 
-def answer(book: Book, by: str | None = None) -> dict[str, Any]:
+def note_what_differs(book: Book) -> None:
+    lost = (SOURCE_GONE, totals(requests=-1))
+    found = {FIRST_DAY: lost, date(2026, 11, 21): lost}
+    book.reconciliations.note("local", found, found, LATER)
+    book.prunings.note("local", date(2026, 11, 21), 20, LATER, None)
+    book.reconciliations.note("gw", [YESTERDAY], {YESTERDAY: (DRIFT, totals(requests=1))}, LATER)
+
+
+def answer(book: Book, by: str | None = None, source: str | None = None) -> dict[str, Any]:
     """What `GET /v1/stats` says of the five days."""
-    query = StatsQuery(parse_period("2026-11-18..2026-11-22", YESTERDAY, None), by)
-    return StatsReader(book).answer(query, Sources({"local": FIRST_DAY, "gw": date(2026, 11, 21)}, {}), YESTERDAY)
+    query = StatsQuery(parse_period("2026-11-18..2026-11-22", YESTERDAY, None), by, source)
+    sources = Sources({"local": FIRST_DAY, "gw": date(2026, 11, 21)}, {}, gone_days(book))
+    return StatsReader(book).answer(query, sources, YESTERDAY)
 
 
 def ask(book_url: str, sql: str) -> list[Row]:
@@ -224,6 +242,7 @@ MACROS = {
 """What Grafana's PostgreSQL data source makes of its macros; an argument ends at the first closing parenthesis."""
 
 CHOOSERS = {entry["name"]: entry["query"] for entry in DASHBOARD["templating"]["list"] if entry["type"] == "query"}
+(STATES,) = re.findall(r"```sql\n(.*?)```", PAGES["grafana"], re.DOTALL)
 PANELS = {panel["title"]: panel["targets"][0]["rawSql"] for panel in DASHBOARD["panels"] if "targets" in panel}
 
 
@@ -272,18 +291,28 @@ SHOWN: dict[str, list[Row]] = {
     "Requests by day": [(THE_18TH, 1, 1, 0), (THE_19TH, 1, 0, 0), (THE_21ST, 20, 0, 0), (THE_22ND, None, None, 4)],
     "Tokens by day": [(THE_18TH, 10, 2), (THE_19TH, 0, 0), (THE_21ST, 100, 20), (THE_22ND, 20, 6)],
     "Cost by day": [(THE_18TH, 0.001), (THE_19TH, None), (THE_21ST, 0.01), (THE_22ND, 0.251)],
-    "Latency by day": [(THE_18TH, 100, 899), (THE_19TH, 50, 50), (THE_21ST, 1003, 1895), (THE_22ND, 200, 5023)],
+    "Latency by day": [
+        (THE_18TH, 100, 899, 899),
+        (THE_19TH, 50, 50, 50),
+        (THE_21ST, 1003, 1895, 2007),
+        (THE_22ND, 200, 5023, 5023),
+    ],
     "Top models": [("a", 23, None, 151, 0.012), ("b", 2, None, 0, None), ("c", 2, 0.5, 7, 0.25)],
+    "Top providers": [
+        ("openai", 22, None, 144, 0.012),
+        ("anthropic", 3, None, 0, None),
+        ("(unknown)", 2, 0.5, 14, 0.25),
+    ],
     "Top teams": [("search", 23, None, 151, 0.012), ("ads", 3, None, 0, None), ("(unknown)", 1, 0, 7, 0.25)],
     "Top keys": [("(unknown)", 23, 22 / 23, 134, 0.26), ("k1", 2, None, 24, 0.002), ("k2", 2, None, 0, None)],
     "State of days": [
-        (THE_18TH, "local", 3),
-        (THE_19TH, "local", 3),
+        (THE_18TH, "local", 5),
+        (THE_19TH, "local", 4),
         (THE_20TH, "local", 1),
         (THE_21ST, "gw", 2),
         (THE_21ST, "local", 3),
         (THE_22ND, "gw", 3),
-        (THE_22ND, "local", 3),
+        (THE_22ND, "local", 4),
         (THE_23RD, "gw", 0),
         (THE_23RD, "local", 0),
     ],
@@ -346,7 +375,27 @@ class TestGrafana:
         (panel,) = [panel for panel in DASHBOARD["panels"] if panel["title"] == "State of days"]
         (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
         named = {int(state): shown_as["text"] for state, shown_as in mapping["options"].items()}
-        assert named == {0: "open", 1: "missing", 2: "zero", 3: "closed"}
+        assert named == {0: "open", 1: "missing", 2: "zero", 3: "closed", 4: "restated", 5: "source-gone"}
+
+    @pytest.mark.usefixtures("filled")
+    def test_the_page_tells_states_on_both_databases(self, book_url: str) -> None:
+        assert ask(book_url, STATES) == [
+            ("local", "2026-11-18", "source-gone"),
+            ("local", "2026-11-19", "restated"),
+            ("gw", "2026-11-21", "zero"),
+            ("local", "2026-11-21", "closed"),
+            ("gw", "2026-11-22", "closed"),
+            ("local", "2026-11-22", "restated"),
+        ]
+
+    def test_states_are_those_of_the_calendar(self, filled: Book, book_url: str) -> None:
+        told = {(source, day): state for source, day, state in ask(book_url, STATES)}
+        assert told == {
+            (source, str(cell.day)): cell.state
+            for source in ("local", "gw")
+            for cell in calendar(answer(filled, source=source)["series"], {}).cells
+            if cell.state not in ("missing", "before")
+        }
 
     def test_the_page_provisions_that_data_source(self) -> None:
         (block,) = re.findall(r"```yaml\n(.*?)```", PAGES["grafana"], re.DOTALL)

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from anchoring.receiver import Receiver, receiving
-from stories import NOW, YESTERDAY, put, record
+from stories import NOW, YESTERDAY, pick, put, record
+from tallybook.announcing.message import Reporter
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import load_settings
+from tallybook.content import empty_content
 from tallybook.errors import UsageError
 
 LATER = NOW + timedelta(hours=5)
@@ -96,7 +98,7 @@ def test_the_figures_are_sent_as_json_and_signed(
         "success": 3,
         "failed": 1,
         "tokens_in": 15,
-        "tokens_out": 0,
+        "tokens_out": None,
         "cost_usd": "6",
         "latency_p50_ms": 100,
         "latency_p95_ms": 899,
@@ -148,6 +150,30 @@ def test_a_day_without_requests_and_one_of_which_little_is_known(
         "*local* 2026-11-20 closed: 1 request.",
         "*local* 2026-11-21 closed: no requests.",
     ]
+
+
+def test_what_no_record_told_is_null_and_a_day_without_requests_has_zeros(
+    open_home: Callable[..., Bookkeeper], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "s3cret")
+    keeper = open_home(JSON)
+    put(keeper.logs, record("11-20 10:00", "a", None, tokens_in=0))  # type: ignore[arg-type]
+    keeper.backfill(first="2026-11-20", last="2026-11-21")
+    names = "event requests success failed tokens_in tokens_out cost_usd latency_p95_ms"
+    assert [pick(json.loads(body), names) for body in receiver.taken] == [
+        ["closed", 1, None, None, 0, None, None, None],
+        ["zero", 0, 0, 0, 0, 0, "0", None],
+    ]
+
+
+def test_what_the_source_cannot_know_is_null_even_of_a_day_without_requests(
+    open_home: Callable[..., Bookkeeper],
+) -> None:
+    keeper = open_home("")
+    keeper.book.append("gw", empty_content(YESTERDAY, ("failed", "cost_nanousd")), NOW)
+    message = Reporter(keeper.book).message(1)
+    assert message is not None
+    assert pick(message, "requests success failed tokens_in tokens_out cost_usd") == [0, 0, None, 0, 0, None]
 
 
 def test_a_closing_does_not_fail_when_news_of_it_do(open_home: Callable[..., Bookkeeper], receiver: Receiver) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,12 +13,13 @@ from tallybook import wording
 from tallybook.book.entries import Closing
 from tallybook.book.ledger import Book, DailyStat
 from tallybook.days import ONE_DAY
+from tallybook.digest import safe_integers
 from tallybook.histogram import percentile
-from tallybook.measures import NOTHING
-from tallybook.stats import as_row
+from tallybook.measures import MEASURE_NAMES, MEASURES, NOTHING, Totals
+from tallybook.stats import format_usd
 
 Message = dict[str, Any]
-TOLD = ("requests", "success", "failed", "tokens_in", "tokens_out", "cost_usd")
+TOLD = ("requests", "success", "failed", "tokens_in", "tokens_out", "cost_nanousd")
 LONGEST_NAME = 64
 
 
@@ -54,10 +55,9 @@ class Reporter:
         }
 
     def _figures(self, closing: Closing) -> Message:
-        """As first closed, whatever was added since; what the source cannot know is null."""
+        """As first closed, whatever was added since."""
         stat = self._stat(closing.source, closing.day)
-        row = as_row(stat.totals if stat else NOTHING)
-        told = {name: None if name in closing.unknown_measures else row[name] for name in TOLD}
+        told = _told(stat.totals if stat else NOTHING, closing.unknown_measures)
         latencies = {
             f"latency_p{percent}_ms": percentile(stat.histogram, percent) if stat else None for percent in (50, 95)
         }
@@ -65,6 +65,15 @@ class Reporter:
 
     def _stat(self, source: str, day: date) -> DailyStat | None:
         return next(iter(self.book.daily_stats(source, day, day)), None)
+
+
+def _told(totals: Totals, unknown: Container[str]) -> Message:
+    """The sums; null for one that the source cannot know, or that none of the requests told."""
+    sums = dict(zip(MEASURE_NAMES, totals, strict=True))
+    silent = {each.name for each in MEASURES if each.known_by and sums["requests"] and not sums[each.known_by]}
+    told = {name: None if name in silent or name in unknown else sums[name] for name in TOLD}
+    cost = told.pop("cost_nanousd")
+    return {**safe_integers(told), "cost_usd": None if cost is None else format_usd(cost)}
 
 
 def as_json(message: Message) -> bytes:

@@ -14,18 +14,20 @@ from tallybook.cli.common import clock, json_flag, out, perform, print_json, wit
 from tallybook.errors import OutputError, UsageError
 from tallybook.measures import DIMENSION_NAMES
 
-
-@click.command()
-@click.argument("period")
-@click.option("--by", metavar="DIMENSION", help=f"Break the period down by {', '.join(DIMENSION_NAMES)}.")
-@click.option("--source", metavar="NAME", help="One source; all if not given.")
-@click.option(
+with_filters = click.option(
     "--filter",
     "filters",
     metavar="DIMENSION=VALUE",
     multiple=True,
     help="Only these records; DIMENSION alone is unknown. May be repeated.",
 )
+
+
+@click.command()
+@click.argument("period")
+@click.option("--by", metavar="DIMENSION", help=f"Break the period down by {', '.join(DIMENSION_NAMES)}.")
+@click.option("--source", metavar="NAME", help="One source; all if not given.")
+@with_filters
 @click.option("--basis", metavar="B", default="adjusted", help="adjusted (the default) or original.")
 @click.option("--as-of", metavar="T", help="As it was known at this instant, or at the end of this day.")
 @click.option("--live", is_flag=True, help="Add today, from the logs.")
@@ -68,10 +70,11 @@ def status(as_json: bool) -> None:
     "--output", "-o", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The file to write."
 )
 @click.option("--source", metavar="NAME", help="One source; all if not given.")
+@with_filters
 @click.option("--basis", metavar="B", default="adjusted", help="adjusted (the default) or original.")
 @click.option("--title", metavar="TEXT", default="LLM API traffic", help="What stands at its top.")
 @with_settings
-def report(period: str, output: Path, title: str, **asked: Any) -> None:
+def report(period: str, output: Path, title: str, filters: tuple[str, ...], **asked: Any) -> None:
     """Write the figures of PERIOD to one file of HTML that needs nothing else, to mail or to keep.
 
     PERIOD is what `stats` takes. An existing file is replaced, when the new one is whole.
@@ -80,7 +83,7 @@ def report(period: str, output: Path, title: str, **asked: Any) -> None:
     from tallybook.page.overview import overview
     from tallybook.page.report import report as written
 
-    wanted = Asked(period=period, **asked)
+    wanted = Asked(period=period, filter=filters, **asked)
     survey = perform("survey", wanted.stats())
     views = {measure: overview(replace(wanted, measure=measure), survey) for measure in MEASURES}
     _write(output, written(views, clock(), title))

@@ -32,6 +32,9 @@ from tallybook.wording import count_of
 Row = dict[str, Any]
 SHOWN_ROWS = 20
 SHOWN_REASONS = 3
+WIDE = 10_000
+"""Wider than any table, so that none is measured as it would be cut."""
+
 STATE_STYLES = {
     "closed": "green",
     "zero": "cyan",
@@ -55,7 +58,7 @@ def print_stats(console: Console, answer: Row) -> None:
     days = ", ".join(f"{count} {state}" for state, count in answer["days"].items() if count) or "no days"
     say(console, f"[bold]{answer['period']}[/]  {answer['from']} to {answer['to']} UTC  [dim]{days}[/]")
     console.print()
-    console.print(_totals(answer["totals"]))
+    _print_headline(console, answer["totals"])
     console.print()
     _print_trends(console, answer["series"])
     if answer["days"]["missing"]:
@@ -90,10 +93,17 @@ def _print_unknown(console: Console, answer: Row) -> None:
 SHOWN_MEASURES = ("failed", "tokens_in", "tokens_out", "cost_usd", "latency_sum_ms")
 
 
-def _totals(totals: Row) -> Table:
-    grid = Table.grid(padding=(0, 3))
+def _print_headline(console: Console, totals: Row) -> None:
+    """In one row where the figures fit, else in as few as they need."""
+    figures = _headline(totals)
+    grids = (_side_by_side(figures, count) for count in (len(figures), 4, 2))
+    console.print(next((grid for grid in grids if _fits(console, grid)), _side_by_side(figures, 1)))
+
+
+def _headline(totals: Row) -> Sequence[tuple[str, str]]:
+    """Each figure's label and how it is written."""
     known = totals["status_count"]
-    figures = (
+    return (
         ("requests", number(totals["requests"])),
         ("success", UNKNOWN if totals["failed"] is None else share(totals["success"], known)),
         ("tokens in", short(_known(totals, "tokens_in"))),
@@ -103,9 +113,20 @@ def _totals(totals: Row) -> Table:
         ("p95", milliseconds(totals["latency_p95_ms"])),
         ("p99", milliseconds(totals["latency_p99_ms"])),
     )
-    grid.add_row(*(f"[dim]{label}[/]" for label, _ in figures))
-    grid.add_row(*(f"[bold]{value}[/]" for _, value in figures))
+
+
+def _side_by_side(figures: Sequence[tuple[str, str]], count: int) -> Table:
+    """So many figures a row, each below its label."""
+    grid = Table.grid(padding=(0, 3))
+    for start in range(0, len(figures), count):
+        row = figures[start : start + count]
+        grid.add_row(*(f"[dim]{label}[/]" for label, _ in row))
+        grid.add_row(*(f"[bold]{value}[/]" for _, value in row))
     return grid
+
+
+def _fits(console: Console, grid: Table) -> bool:
+    return console.measure(grid, options=console.options.update(max_width=WIDE)).maximum <= console.width
 
 
 TRENDS: dict[str, tuple[Callable[[Row], float | None], Callable[[Any], str]]] = {
