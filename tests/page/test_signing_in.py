@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import httpx
+import pytest
 from playwright.sync_api import Page, expect
 
 from acceptance.running import Home, Server
@@ -36,7 +38,19 @@ def test_who_has_a_token_signs_in_once_and_comes_to_where_they_wanted(
     expect(page.get_by_role("heading", level=1)).to_have_text("Ready. Nothing has arrived yet.")
     page.get_by_role("button", name="Sign out").click()
     page.goto(server.url)
-    expect(page).to_have_url(f"{server.url}/sign-in?next=")
+    expect(page).to_have_url(f"{server.url}/sign-in?next=.")
+
+
+def test_signing_in_from_a_shared_overview_leads_to_that_overview(
+    server: Server, home: Home, new_page: Callable[..., Page]
+) -> None:
+    record = {"created_at": datetime.now(UTC).isoformat(), "model_name": "m", "status_code": 200}
+    server.http.post("/v1/log-records", json=[record, {**record, "model_name": "n"}]).raise_for_status()
+    reader = token(home, "read")
+    page = new_page(f"{server.url}/?period=today&filter=model%3Dm")
+    sign_in(page, reader)
+    expect(page).to_have_url(f"{server.url}/?period=today&filter=model%3Dm")
+    expect(page.locator("dl.tiles dd").first).to_have_text("1")
 
 
 def test_a_token_that_is_revoked_opens_nothing_from_then_on(
@@ -72,9 +86,56 @@ def test_another_site_cannot_have_a_browser_that_is_signed_in_do_anything(server
     assert (own.status_code, own.headers["location"]) == (303, "book")
 
 
+BEHIND = "https://tally.example"
+"""Where a proxy that names this machine in `Host` shows the page."""
+
+
+@pytest.mark.parametrize(
+    ("origin", "site", "status"),
+    [
+        (BEHIND, "same-origin", 303),
+        (BEHIND, "same-site", 403),
+        (BEHIND, "cross-site", 403),
+        (BEHIND, "none", 403),
+        (BEHIND, None, 403),
+        ("null", "cross-site", 403),
+        ("own", "same-origin", 303),
+        ("own", None, 303),
+        ("own", "cross-site", 403),
+    ],
+)
+def test_who_asks_is_what_the_browser_says(
+    server: Server, home: Home, origin: str, site: str | None, status: int
+) -> None:
+    told = {"Origin": server.url if origin == "own" else origin, "Sec-Fetch-Site": site}
+    answer = httpx.post(
+        f"{server.url}/backfill",
+        data={"from": "2026-01-01", "to": "2026-01-02"},
+        cookies={"tallybook": token(home, "admin")},
+        headers={name: value for name, value in told.items() if value},
+    )
+    assert answer.status_code == status
+
+
+def test_a_page_whose_name_was_led_to_a_proxy_gets_nothing_without_tokens(server: Server) -> None:
+    form, browser = {"from": "2026-01-01", "to": "2026-01-02"}, {"Sec-Fetch-Site": "same-origin"}
+    led = httpx.post(f"{server.url}/backfill", data=form, headers={**browser, "Origin": "http://evil.example"})
+    assert (led.status_code, led.json()["error"]["code"]) == (403, "forbidden")
+    unnamed = httpx.post(f"{server.url}/backfill", data=form, headers={"Sec-Fetch-Site": "cross-site"})
+    assert unnamed.status_code == 403
+    here = httpx.post(f"{server.url}/backfill", data=form, headers={**browser, "Origin": "http://localhost:8080"})
+    assert here.status_code == 303
+
+
+def test_a_link_from_another_site_leads_to_the_page(server: Server) -> None:
+    answer = httpx.get(f"{server.url}/book", headers={"Sec-Fetch-Site": "cross-site", "Accept": "text/html"})
+    assert answer.status_code == 200
+
+
 def test_signing_in_leads_to_no_other_site(server: Server, home: Home) -> None:
     reader = token(home, "read")
-    for target in ("https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "book/../../x"):
+    elsewhere = ("https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "book/../../x")
+    for target in (*elsewhere, "", "?next=sign-in"):
         answer = httpx.post(
             f"{server.url}/sign-in", data={"token": reader, "next": target}, headers={"Origin": server.url}
         )

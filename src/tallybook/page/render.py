@@ -15,6 +15,7 @@ from tallybook import __version__
 _ASSETS = {
     "style": ("style.css", "text/css"),
     "script": ("page.js", "text/javascript"),
+    "theme": ("theme.js", "text/javascript"),
     "icon": ("icon.svg", "image/svg+xml"),
 }
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 from litestar.concurrency import sync_to_thread
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -24,7 +24,7 @@ from tallybook.web.handlers import HANDLERS, check_request
 from tallybook.web.metrics import get_metrics
 from tallybook.web.operations import post_operation
 from tallybook.web.page_errors import PAGE_ERRORS
-from tallybook.web.pages import PAGES
+from tallybook.web.pages import PAGES, without_slash
 from tallybook.web.scheduler import Scheduler
 from tallybook.web.signing_in import SIGNING_IN
 
@@ -36,6 +36,10 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
     operations = ThreadPoolExecutor(OPERATION_THREADS, thread_name_prefix="operation")
     scheduler = Scheduler(keeper.run_once, keeper.now)
     guard = Guard(keeper.book.credentials, server.url, keeper.now)
+
+    async def arrive(request: Request[Any, Any, Any]) -> Response[bytes] | None:
+        await check_request(request, keeper.book.credentials.were_ever_made)
+        return without_slash(request)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -66,7 +70,7 @@ def build_app(keeper: Bookkeeper, server: RunningServer, home: Path) -> Litestar
             title="tallybook", version=__version__, render_plugins=[], path="/v1/schema", use_handler_docstrings=True
         ),
         guards=[guard.check],
-        before_request=check_request,
+        before_request=arrive,
         request_max_body_size=None,
         logging_config=None,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -16,6 +16,7 @@ from tallybook.bookkeeper import Answer, Bookkeeper
 from tallybook.errors import TallybookError, UnknownName, UsageError, shorten
 from tallybook.home import INSTANCE_HEADER
 from tallybook.web.bodies import read_body
+from tallybook.web.guard import SAFE_METHODS, check_host
 from tallybook.web.schemas import FLAGS, describe, documented_body, json_body
 
 Asked = TypeVar("Asked")
@@ -174,15 +175,35 @@ class ForeignPage(TallybookError):
     code = "forbidden"
 
 
-def check_request(request: Request[Any, Any, Any]) -> None:
+OTHER_SITES = ("cross-site", "same-site")
+
+
+async def check_request(request: Request[Any, Any, Any], tokens_exist: Callable[[], bool]) -> None:
     """Refuses pages of other sites, and parameters that a call does not have, which would else be ignored."""
-    if (origin := request.headers.get("origin")) and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ForeignPage(
-            "A page of another site asked.", "Ask from the server's own page, or with a client that is no page."
-        )
+    await _check_page(request, tokens_exist)
     allowed = QUERY_PARAMETERS.get(request.url.path)
     if allowed is not None and (unknown := next((name for name in request.query_params if name not in allowed), None)):
         raise UnknownName("parameter", unknown, allowed or ("(none)",))
+
+
+async def _check_page(request: Request[Any, Any, Any], tokens_exist: Callable[[], bool]) -> None:
+    """Raises `ForeignPage` where a page of another site has a browser send this.
+
+    A page is ours if its origin is the host that was asked for. Behind a proxy that writes another name into `Host` it
+    is not, so the browser's own word counts as well: no page can set `Sec-Fetch-Site`, and of a page of another site it
+    is never `same-origin`. It is of a page that has had its own name led to such a proxy. That one has no cookie
+    of ours, so it gets nothing where calls need a token; and while they do not, only localhost is believed.
+    """
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    is_foreign = site in OTHER_SITES and (origin is not None or request.method not in SAFE_METHODS)
+    host = (origin or "").partition("://")[2]
+    is_asked = origin is None or host == request.headers.get("host")
+    if is_foreign or not (is_asked or site == "same-origin"):
+        raise ForeignPage(
+            "A page of another site asked.", "Ask from the server's own page, or with a client that is no page."
+        )
+    if not is_asked and not await sync_to_thread(tokens_exist):
+        check_host(host)
 
 
 HANDLERS = (

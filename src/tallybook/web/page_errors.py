@@ -11,10 +11,16 @@ from litestar.types import ExceptionHandlersMap
 from tallybook.page.render import render
 from tallybook.web.errors import EXCEPTION_HANDLERS
 from tallybook.web.guard import Unauthorized
-from tallybook.web.pages import HEADERS
+from tallybook.web.pages import HEADERS, framing
 from tallybook.web.signing_in import sign_in_url
 
 AnyRequest = Request[Any, Any, Any]
+SAID = {
+    404: ("There is no such page.", "The overview leads to all that there are."),
+    405: ("There is nothing to see here.", "The overview leads to all the pages that there are."),
+}
+"""What a person is told where a program is told of calls."""
+
 Answer = Callable[[AnyRequest, Any], Response[dict[str, Any]]]
 
 
@@ -29,20 +35,21 @@ def _as_page(answer: Answer) -> Callable[[AnyRequest, Any], Response[Any]]:
             return Response(
                 b"", status_code=303, media_type="text/html", headers={**HEADERS, "Location": sign_in_url(request)}
             )
-        sentences = told.content["error"]
-        html = render(
-            "error.html",
-            here="error",
-            every=0,
-            signed_in=False,
-            message=sentences["message"],
-            hint=sentences["hint"],
-        )
         return Response(
-            html.encode(), status_code=told.status_code, media_type="text/html", headers={**HEADERS, **told.headers}
+            _error_page(request, told).encode(),
+            status_code=told.status_code,
+            media_type="text/html",
+            headers={**HEADERS, **told.headers},
         )
 
     return shown
+
+
+def _error_page(request: AnyRequest, told: Response[dict[str, Any]]) -> str:
+    sentences = told.content["error"]
+    message, hint = SAID.get(told.status_code or 0, (sentences["message"], sentences["hint"]))
+    frame = {"frame": "base.html", **framing(request), "here": "error", "every": 0, "standing": None}
+    return render("error.html", **frame, message=message, hint=hint)
 
 
 PAGE_ERRORS: ExceptionHandlersMap = {kind: _as_page(answer) for kind, answer in EXCEPTION_HANDLERS.items()}

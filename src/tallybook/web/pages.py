@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from tallybook.page.download import DAYS, download
 from tallybook.page.reading import has_anything, read_day, read_ledger, read_overview, read_rows
 from tallybook.page.remembering import Memory
 from tallybook.page.render import assets, render
+from tallybook.page.standing import Standing
 from tallybook.web.backfills import Backfills
 from tallybook.web.guard import COOKIE
 
@@ -44,14 +46,44 @@ FOR_EVER = "public, max-age=31536000, immutable"
 AnyRequest = Request[Any, Any, Any]
 
 
-def page(request: AnyRequest, template: str, here: str, title: str, every_s: int = 0, **shown: Any) -> Response[bytes]:
-    """A page, or only what is in its `main` where the browser has the rest; 304 where it has that too."""
-    is_part = request.query_params.get("part") == "main"
-    name = template.replace(".html", "_main.html") if is_part else template
-    signed_in = COOKIE in request.cookies
-    html = render(name, here=here, every=every_s, signed_in=signed_in, **shown)
-    told = {"X-View": here, "X-Every": str(every_s), "X-Title": quote(title)} if is_part else {}
-    return sent(request, html.encode(), "text/html", {**told, "Cache-Control": "no-cache, private"})
+def page(
+    request: AnyRequest,
+    template: str,
+    here: str,
+    every_s: int = 0,
+    standing: Standing | None = None,
+    **shown: Any,
+) -> Response[bytes]:
+    """A page, or of it only what changes from one to the next where the browser has the rest; 304 where it has all."""
+    frame = "part.html" if request.query_params.get("part") == "main" else "base.html"
+    html = render(template, frame=frame, **framing(request), here=here, every=every_s, standing=standing, **shown)
+    return sent(request, html.encode(), "text/html", {"Cache-Control": "no-cache, private"})
+
+
+def framing(request: AnyRequest) -> dict[str, Any]:
+    """What the frame of every page is made of: the relative URL of the overview's folder, and whether to sign out."""
+    return {"root": "../" * (_raw_path(request).count("/") - 1), "signed_in": COOKIE in request.cookies}
+
+
+def own_url(request: AnyRequest) -> str:
+    """The URL that was asked for, relative to the overview's folder and without a slash at its end."""
+    query = quote(request.url.query, safe="%=&+,;:@/?!$'()*~")
+    return (_raw_path(request).strip("/") or ".") + (f"?{query}" if query else "")
+
+
+def _raw_path(request: AnyRequest) -> str:
+    """The path as the browser has it: in it `%2F` begins no folder."""
+    path: bytes = request.scope["raw_path"]
+    return path.decode("latin-1")
+
+
+def without_slash(request: AnyRequest) -> Response[bytes] | None:
+    """Leads from `book/` to `book`: in that folder, which is none, each relative link would go wrong."""
+    path = _raw_path(request)
+    if request.method != "GET" or path == "/" or not path.endswith("/") or path.startswith("/v1/"):
+        return None
+    headers = {**HEADERS, "Location": framing(request)["root"] + own_url(request)}
+    return Response(b"", status_code=308, media_type="text/html", headers=headers)
 
 
 def sent(request: AnyRequest, content: bytes, media_type: str, headers: Mapping[str, str]) -> Response[bytes]:
@@ -74,20 +106,24 @@ def get_overview(
 ) -> Response[bytes]:
     """The overview; while nothing has arrived, how to send or attach."""
     if not has_anything(keeper):
-        now = keeper.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        return page(
-            request,
-            "first_run.html",
-            "first",
-            "tallybook is ready",
-            WAITING_S,
-            url=request.base_url,
-            now=now,
-            home=home,
-        )
+        return _first_run(request, keeper, home)
     view = read_overview(memory.look(), _begun(keeper, asked(request)))
     every_s = LIVE_S if view.is_live else CLOSED_S
-    return page(request, "overview.html", "overview", f"{view.span} · tallybook", every_s, view=view)
+    return page(request, "overview.html", "overview", every_s, view.standing, view=view)
+
+
+def _first_run(request: AnyRequest, keeper: Bookkeeper, home: Path) -> Response[bytes]:
+    """The instant is of the full hour, so that the page stays the same while somebody copies from it."""
+    return page(
+        request,
+        "first_run.html",
+        "overview",
+        WAITING_S,
+        url=request.base_url,
+        now=keeper.now().strftime("%Y-%m-%dT%H:00:00Z"),
+        home=shlex.quote(str(home)),
+        needs_token=keeper.book.credentials.were_ever_made(),
+    )
 
 
 @get("/day", sync_to_thread=True, include_in_schema=False)
@@ -95,7 +131,7 @@ def get_day(request: AnyRequest, keeper: NamedDependency[Bookkeeper]) -> Respons
     """A day."""
     view = read_day(keeper, asked(request))
     every_s = LIVE_S if view.is_live else CLOSED_S
-    return page(request, "day.html", "day", f"{view.day} · tallybook", every_s, view=view)
+    return page(request, "day.html", "day", every_s, Standing.of(keeper.status()), view=view)
 
 
 @get("/book", sync_to_thread=True, include_in_schema=False)
@@ -106,7 +142,7 @@ def get_book(
     latest = backfills.latest
     every_s = WAITING_S if latest and latest.is_running else CLOSED_S
     view = read_ledger(keeper)
-    return page(request, "book.html", "book", "The book · tallybook", every_s, view=view, backfill=latest)
+    return page(request, "book.html", "book", every_s, view.standing, view=view, backfill=latest)
 
 
 @get("/download", sync_to_thread=True, include_in_schema=False)

@@ -15,13 +15,16 @@ from tallybook.tokens import Role
 from tallybook.web.backfills import Backfills
 from tallybook.web.bodies import read_body
 from tallybook.web.guard import COOKIE, Guard
-from tallybook.web.pages import HEADERS, page
+from tallybook.web.pages import HEADERS, framing, own_url, page
 
 FOR_S = 30 * 86_400
 """How long a browser keeps the token: 30 days."""
 
-OWN_PAGE = re.compile(r"(?:\.|book|day)?(?:\?[!-~]*)?")
-"""The pages to which signing in may lead back, as relative URLs; whatever else is asked for leads to the overview."""
+OWN_PAGE = re.compile(r"(?:\.|book|day)(?:\?[!-~]*)?")
+"""The pages to which signing in may lead back, as relative URLs; whatever else is asked for leads to the overview.
+
+A query alone is none of them: it would lead to the form again.
+"""
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -69,19 +72,18 @@ def post_backfill_cancel(backfills: NamedDependency[Backfills]) -> Response[byte
 
 def sign_in_url(request: AnyRequest) -> str:
     """The form's relative URL, which leads back to the page that was asked for."""
-    query = f"?{request.url.query}" if request.url.query else ""
-    return f"sign-in?next={quote(request.url.path.removeprefix('/') + query)}"
+    return f"{framing(request)['root']}sign-in?next={quote(own_url(request))}"
 
 
 def _form(request: AnyRequest, target: str, refused: str) -> Response[bytes]:
-    answer = page(request, "sign_in.html", "sign-in", "Sign in", next=target, refused=refused)
+    answer = page(request, "sign_in.html", "sign-in", next=target, refused=refused)
     answer.status_code = 401 if refused else 200
     return answer
 
 
 def _leading_to(target: str, cookie: str) -> Response[bytes]:
     location = target if OWN_PAGE.fullmatch(target) or target == "sign-in" else "."
-    headers = {**HEADERS, "Location": location or ".", **({"Set-Cookie": cookie} if cookie else {})}
+    headers = {**HEADERS, "Location": location, **({"Set-Cookie": cookie} if cookie else {})}
     return Response(b"", status_code=303, media_type="text/html", headers=headers)
 
 

@@ -1,11 +1,11 @@
 "use strict";
 // What a page cannot do without a script: refresh itself, tell what is under the pointer, copy, draw a PNG, change the theme.
 (() => {
-  const main = document.getElementById("main");
+  const main = () => document.getElementById("main");
   const tip = document.getElementById("tip");
   const base = new URL(".", location.href).href;
 
-  // Values on hover and focus
+  // Values on hover, on focus, and on a first touch
 
   function tell(mark, x, y) {
     const title = document.createElement("b");
@@ -27,11 +27,26 @@
   }
 
   const marked = (event) => event.target.closest && event.target.closest("[data-title]");
+  let isTouch = false;
+  let touched = "";
 
+  document.addEventListener("pointerdown", (event) => {
+    isTouch = event.pointerType === "touch";
+    const mark = marked(event);
+    if (isTouch && !(mark && key(mark) === touched)) { tip.hidden = true; touched = ""; }
+  });
   document.addEventListener("pointermove", (event) => {
+    if (event.pointerType === "touch") return;
     const mark = marked(event);
     if (mark) tell(mark, event.clientX, event.clientY);
     else tip.hidden = true;
+  });
+  document.addEventListener("click", (event) => {
+    const mark = isTouch && event.detail && marked(event);
+    if (!mark || key(mark) === touched) return;
+    event.preventDefault();
+    touched = key(mark);
+    tell(mark, event.clientX, event.clientY);
   });
   document.addEventListener("focusin", (event) => {
     const mark = marked(event);
@@ -39,79 +54,123 @@
     const box = mark.getBoundingClientRect();
     tell(mark, box.right, box.top + box.height / 2);
   });
+
+  // Keys: a chart has its columns in one row, the calendar its weeks beside each other and their days one below the other
+
+  const steps = {
+    chart: { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity },
+    calendar: { ArrowLeft: -7, ArrowRight: 7, ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity },
+  };
+
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") tip.hidden = true;
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    const mark = step && marked(event);
-    if (!mark) return;
-    const marks = [...mark.parentNode.querySelectorAll("[data-title]")];
-    const next = marks[marks.indexOf(mark) + step];
-    if (next) { next.focus(); event.preventDefault(); }
+    const mark = marked(event);
+    const picture = mark?.closest("svg");
+    if (!picture || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const step = steps[picture.classList.contains("calendar") ? "calendar" : "chart"][event.key];
+    if (!step) return;
+    event.preventDefault();
+    const marks = [...picture.querySelectorAll("[data-title]")];
+    const place = marks.indexOf(mark) + step;
+    const next = Number.isFinite(step) ? marks[place] : marks.at(step < 0 ? 0 : -1);
+    if (next) next.focus();
   });
 
   // The same page with something changed, without a reload
 
-  let shown = main.innerHTML;
+  const parts = ["nav", "standing", "main"];
+  const written = new Map(parts.map((id) => [id, document.getElementById(id).outerHTML]));
+  const bare = (url) => String(url).replace(/#.*/, "");
+  let here = bare(location.href);
+  let asking = null;
 
+  // Whatever was asked before is no longer wanted: the last click wins, and a refresh never undoes it.
   async function read(url) {
+    asking?.abort();
+    const turn = asking = new AbortController();
     const asked = new URL(url, base);
     asked.searchParams.set("part", "main");
-    const answer = await fetch(asked, { credentials: "same-origin", cache: "no-cache" });
-    if (answer.redirected || answer.status === 401) { location.reload(); return null; }
-    return answer.ok ? answer : null;
+    try {
+      const answer = await fetch(asked, { credentials: "same-origin", cache: "no-cache", signal: turn.signal });
+      if (answer.redirected || answer.status === 401) location.reload();
+      return answer.ok && !answer.redirected ? await answer.text() : null;
+    } finally {
+      if (asking === turn) asking = null;
+    }
   }
 
-  async function show(answer) {
-    const html = await answer.text();
-    if (html === shown) return;
-    const focused = document.activeElement && main.contains(document.activeElement) ? place(document.activeElement) : null;
-    const scrolled = [...main.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
-    main.innerHTML = html;
-    shown = html;
-    main.dataset.view = answer.headers.get("X-View");
-    main.dataset.every = answer.headers.get("X-Every");
-    document.title = decodeURIComponent(answer.headers.get("X-Title") || document.title);
-    [...main.querySelectorAll(".scroll")].forEach((each, index) => { each.scrollLeft = scrolled[index] || 0; });
-    if (focused) main.querySelector(focused)?.focus({ preventScroll: true });
-    prepare();
+  function show(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    const restore = remember();
+    document.title = fresh.title;
+    main().removeAttribute("aria-busy");
+    const changed = parts.filter((id) => fresh.getElementById(id).outerHTML !== written.get(id));
+    for (const id of changed) {
+      const part = fresh.getElementById(id);
+      written.set(id, part.outerHTML);
+      document.getElementById(id).replaceWith(part);
+    }
+    if (changed.includes("main")) { prepare(); restore(); }
   }
 
-  function place(element) {
-    if (element.id) return `#${CSS.escape(element.id)}`;
-    const name = element.getAttribute("name");
-    if (name) return `[name="${CSS.escape(name)}"]`;
-    const href = element.getAttribute("href");
-    return href ? `a[href="${CSS.escape(href)}"]` : "never";
+  // What tells one element from others of its kind, and how to find it again in what is new: by its id, or else by its
+  // place among those of the same key below the same id.
+  const key = (element) => ["name", "href", "data-title"].map((name) => element.getAttribute(name)).join("\n");
+  const alike = (element, root) =>
+    [...root.querySelectorAll(element.localName)].filter((each) => key(each) === key(element));
+
+  function remember() {
+    const scrolled = [...main().querySelectorAll(".scroll")].map((each) => each.scrollLeft);
+    const focused = document.activeElement;
+    const root = main().contains(focused) && focused.closest("[id]");
+    const place = root && root !== focused ? alike(focused, root).indexOf(focused) : 0;
+    return () => {
+      [...main().querySelectorAll(".scroll")].forEach((each, index) => { each.scrollLeft = scrolled[index] || 0; });
+      const found = root && document.getElementById(root.id);
+      if (found) (root === focused ? found : alike(focused, found)[place])?.focus({ preventScroll: true });
+    };
   }
 
-  const isTyping = () => main.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+  const isTyping = () => main().contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+  const isSelecting = () => !getSelection().isCollapsed && getSelection().containsNode(main(), true);
+  const isLeftAlone = () => !document.hidden && !isTyping() && !isSelecting();
 
   async function refresh() {
-    if (document.hidden || isTyping()) return;
+    if (asking || !isLeftAlone()) return;
     try {
-      const answer = await read(location.href);
-      if (answer) await show(answer);
-    } catch { /* The server is away: what is shown stays, and the next turn tries again. */ }
+      const html = await read(location.href);
+      if (html !== null && isLeftAlone()) show(html);
+    } catch { /* The server is away, or a click came first: what is shown stays, and the next turn tries again. */ }
   }
 
   (function turn() {
-    const seconds = Number(main.dataset.every);
+    const seconds = Number(main().dataset.every);
     setTimeout(async () => { if (seconds) await refresh(); turn(); }, (seconds || 5) * 1000);
   })();
-  document.addEventListener("visibilitychange", () => { if (Number(main.dataset.every)) refresh(); });
+  document.addEventListener("visibilitychange", () => { if (Number(main().dataset.every)) refresh(); });
 
-  document.addEventListener("click", async (event) => {
-    const link = event.target.closest("a[data-swap]");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-    event.preventDefault();
+  async function follow(url) {
+    main().setAttribute("aria-busy", "true");
     try {
-      const answer = await read(link.href);
-      if (!answer) { location.assign(link.href); return; }
-      history.pushState(null, "", link.href);
-      await show(answer);
-    } catch { location.assign(link.href); }
+      const html = await read(url);
+      if (html === null) throw new TypeError("not to be had in parts");
+      history.pushState(null, "", url);
+      here = bare(url);
+      show(html);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      main().removeAttribute("aria-busy");
+      location.assign(url);
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-swap]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button) return;
+    event.preventDefault();
+    follow(link.href);
   });
-  addEventListener("popstate", () => location.reload());
+  addEventListener("popstate", () => { if (bare(location.href) !== here) location.reload(); });
 
   // A picture of the chart
 
@@ -142,10 +201,9 @@
   // Lines to copy
 
   function prepare() {
-    for (const place of main.querySelectorAll("[data-url]")) place.textContent = base;
-    for (const link of main.querySelectorAll("[data-png]")) link.hidden = false;
-    for (const lines of navigator.clipboard ? main.querySelectorAll("pre") : []) {
-      if (lines.querySelector("button")) continue;
+    for (const place of main().querySelectorAll("[data-url]")) place.textContent = base;
+    for (const link of main().querySelectorAll("[data-png]")) link.hidden = false;
+    for (const lines of navigator.clipboard ? main().querySelectorAll("pre") : []) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = "Copy";
@@ -158,25 +216,23 @@
     }
   }
   prepare();
-  shown = main.innerHTML;
 
   // Light, dark, or as the system has it
 
   const button = document.getElementById("theme");
   const themes = ["", "light", "dark"];
   const names = { "": "Theme: system", light: "Theme: light", dark: "Theme: dark" };
-  function dress(theme) {
+  let theme = document.documentElement.dataset.theme || "";
+  function dress() {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
     button.textContent = names[theme];
   }
-  let theme = "";
-  try { theme = localStorage.getItem("tallybook-theme") || ""; } catch { /* without storage it is the system's */ }
-  dress(themes.includes(theme) ? theme : "");
+  dress();
   button.hidden = false;
   button.addEventListener("click", () => {
     theme = themes[(themes.indexOf(theme) + 1) % themes.length];
     try { localStorage.setItem("tallybook-theme", theme); } catch { /* it holds for this page */ }
-    dress(theme);
+    dress();
   });
 })();
