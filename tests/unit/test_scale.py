@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallybook.page.scale import decades, every, round_time, spread, ticks
+from tallybook.page.scale import decades, every, round_number, round_time, spread, ticks
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,21 @@ from tallybook.page.scale import decades, every, round_time, spread, ticks
 )
 def test_lines_are_drawn_at_round_numbers_up_to_the_largest(largest: float, expected: tuple[float, ...]) -> None:
     assert ticks(largest) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("largest", "expected"), [(0, (0, 1)), (1, (0, 1)), (3, (0, 1, 2, 3)), (9, (0, 5, 10)), (250, (0, 100, 200, 300))]
+)
+def test_what_is_counted_has_no_lines_between_whole_numbers(largest: float, expected: tuple[float, ...]) -> None:
+    assert ticks(largest, is_whole=True) == expected
+
+
+@given(st.integers(1, 10**15))
+def test_lines_of_what_is_counted_are_whole_and_end_above_the_largest(largest: int) -> None:
+    found = ticks(largest, is_whole=True)
+    assert all(value.is_integer() for value in found)
+    assert found[-2] < largest <= found[-1]
+    assert 2 <= len(found) <= 6
 
 
 @given(st.floats(1e-6, 1e15))
@@ -53,3 +68,20 @@ def test_ratios_are_read_at_one_two_and_five() -> None:
 )
 def test_round_times_have_no_zeros_behind_the_point(value_ms: float, text: str) -> None:
     assert round_time(value_ms) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (500, "500"),
+        (2_500, "2.5k"),
+        (10_000, "10k"),
+        (12_500, "12.5k"),
+        (7_500_000, "7.5M"),
+        (10_000_000, "10M"),
+        (250_000_000, "250M"),
+    ],
+)
+def test_round_numbers_have_no_zeros_behind_the_point_and_one_unit(value: float, text: str) -> None:
+    assert round_number(value) == text

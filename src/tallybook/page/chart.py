@@ -55,8 +55,8 @@ class Size:
         return self.height - self.top - self.bottom
 
 
-HALF_A_LABEL = 19
-"""So far from the edge the middle of a label must be, for all of it to be seen."""
+HALF_A_LABEL, HALF_A_SIGN = 19, 3.2
+"""So far from the edge the middle of a label must be, to be seen whole; of a long label, for each of its signs."""
 
 WIDEST_BAR = 120
 
@@ -89,6 +89,12 @@ class Chart:
     axis: Sequence[tuple[float, str]] = ()
     """Places that may be labelled, where those are not the middles of columns; the first of them always is."""
 
+    is_whole: bool = False
+    """Whether values are counted, so that there is nothing between 0 and 1."""
+
+    nothing: str = "nothing to draw"
+    """What is said where there is no value."""
+
     @cached_property
     def marks(self) -> list[tuple[float, str]]:
         """Where along the axis a mark stands, and its name."""
@@ -107,7 +113,8 @@ class Chart:
         else:
             last_ones = spread(len(self.columns), self.size.labels)
             chosen = [(place + 0.5, self.columns[place].label) for place in last_ones]
-        return [(round(min(self._x(place), self.size.width - HALF_A_LABEL), 1), label) for place, label in chosen]
+        edge = self.size.width
+        return [(round(min(self._x(place), edge - _half_of(label)), 1), label) for place, label in chosen]
 
     @cached_property
     def slots(self) -> list[Slot]:
@@ -118,13 +125,25 @@ class Chart:
     def bars(self) -> list[tuple[str, str]]:
         """The kind and the outline of each series' bars, all of a kind in one path; the first series at the bottom."""
         outlines: dict[str, list[str]] = {}
-        gap = max(min(max(self._step * 0.18, 0.6), 8), self._step - WIDEST_BAR)
+        width = self.bar_width
         for place in range(len(self.columns) if self.stacked else 0):
-            left = self._x(place) + gap / 2
+            left = self._x(place) + (self._step - width) / 2
             for kind, y, height in self._stack(place):
-                outline = f"M{left:.1f} {y:.1f}h{self._step - gap:.1f}v{height:.1f}h-{self._step - gap:.1f}z"
+                outline = f"M{left:.1f} {y:.1f}h{width}v{height:.1f}h-{width}z"
                 outlines.setdefault(kind, []).append(outline)
         return [(kind, "".join(pieces)) for kind, pieces in outlines.items()]
+
+    @property
+    def bar_width(self) -> float:
+        """Most of the room that a column has."""
+        gap = max(min(self._step * 0.18, 8), self._step - WIDEST_BAR)
+        return max(round(self._step - gap, 1), 0.1)
+
+    @cached_property
+    def zeros(self) -> list[float]:
+        """Where a mark begins, as wide as a bar, for each day that is closed without any record."""
+        middle = (self._step - self.bar_width) / 2
+        return [round(slot.x + middle, 1) for slot in self.slots if slot.column.state == "zero"]
 
     @cached_property
     def lines(self) -> list[tuple[str, str]]:
@@ -156,7 +175,7 @@ class Chart:
             heights = [sum(each.values[place] or 0 for each in self.series) for place in range(len(self.columns))]
         else:
             heights = [value or 0 for each in self.series for value in each.values]
-        return ticks(max(heights, default=0))
+        return ticks(max(heights, default=0), is_whole=self.is_whole)
 
     @property
     def _step(self) -> float:
@@ -185,6 +204,10 @@ class Chart:
             points = (f"{self._x(place + 0.5):.1f} {self._y(values[place] or 0):.1f}" for place in run)
             pieces.append("M" + "L".join(points))
         return "".join(pieces)
+
+
+def _half_of(label: str) -> float:
+    return max(HALF_A_LABEL, HALF_A_SIGN * len(label))
 
 
 def _runs(values: Values) -> list[list[int]]:

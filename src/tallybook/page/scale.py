@@ -5,17 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tallybook import wording
+
 STEPS = (1, 2, 2.5, 5, 10)
 
 
-def ticks(largest: float, wanted: int = 4) -> tuple[float, ...]:
-    """Round numbers from 0 up to the first that is not below the largest value, about as many as wanted."""
+def ticks(largest: float, wanted: int = 4, is_whole: bool = False) -> tuple[float, ...]:
+    """Round numbers from 0 up to the first that is not below the largest value, about as many as wanted.
+
+    Of what is counted they are whole.
+    """
     if largest <= 0:
         return (0.0, 1.0)
-    rough = largest / wanted
+    rough = max(largest / wanted, 1) if is_whole else largest / wanted
     magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = next(magnitude * factor for factor in STEPS if magnitude * factor >= rough * (1 - 1e-9))
+    steps = (magnitude * factor for factor in STEPS if not is_whole or (magnitude * factor).is_integer())
+    step = next(step for step in steps if step >= rough * (1 - 1e-9))
     return tuple(step * place for place in range(math.ceil(largest / step - 1e-9) + 1))
+
+
+def round_number(value: float) -> str:
+    """What stands at a round number: no zeros behind the point, and thousands as k, so that 2.5k stands below 10k."""
+    if 1_000 <= value < 10_000:
+        return f"{value / 1_000:g}k"
+    text = wording.short(int(value))
+    return f"{text[:-1].rstrip('0').rstrip('.')}{text[-1]}" if "." in text else text
 
 
 def round_time(value_ms: float) -> str:
