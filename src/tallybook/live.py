@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import date, datetime, timedelta
 
 from tallybook.content import DayContent
 from tallybook.days import day_of
@@ -12,6 +14,25 @@ from tallybook.source import Slicing, Source
 
 LIVE_FOR = timedelta(seconds=10)
 """How long today's figures of somebody else's database are shown before it is asked again."""
+
+Told = DayContent | str
+"""What a source says of today: its content, or why it cannot be had."""
+
+_once: ContextVar[dict[tuple[str, date], Told] | None] = ContextVar("once", default=None)
+
+
+@contextmanager
+def today_once() -> Iterator[Mapping[tuple[str, date], Told]]:
+    """While this lasts a source is asked for today once at most, so that all answers given meanwhile agree.
+
+    It holds for the caller alone; what is told is in the mapping, by source and day.
+    """
+    told: dict[tuple[str, date], Told] = {}
+    before = _once.set(told)
+    try:
+        yield told
+    finally:
+        _once.reset(before)
 
 
 class LiveDays:
@@ -26,11 +47,26 @@ class LiveDays:
         """Today's content by source, and why it cannot be had from the others."""
         live, unreachable = {}, {}
         for source in sources:
-            try:
-                live[source.name] = self._day(source, now)
-            except (CloseFailed, LogsError) as error:
-                unreachable[source.name] = error.message
+            told = self._told(source, now)
+            if isinstance(told, str):
+                unreachable[source.name] = told
+            else:
+                live[source.name] = told
         return live, unreachable
+
+    def _told(self, source: Source, now: datetime) -> Told:
+        told, asked = _once.get(), (source.name, day_of(now))
+        if told is None:
+            return self._tried(source, now)
+        if asked not in told:
+            told[asked] = self._tried(source, now)
+        return told[asked]
+
+    def _tried(self, source: Source, now: datetime) -> Told:
+        try:
+            return self._day(source, now)
+        except (CloseFailed, LogsError) as error:
+            return error.message
 
     def _day(self, source: Source, now: datetime) -> DayContent:
         if source is self._own:

@@ -12,7 +12,7 @@ import pytest
 from stories import NOW, TODAY
 from tallybook.content import DayContent, empty_content
 from tallybook.errors import SourceDown
-from tallybook.live import LiveDays
+from tallybook.live import LiveDays, today_once
 from tallybook.source import Slicing
 
 
@@ -90,3 +90,22 @@ def test_each_source_is_remembered_by_itself(live: LiveDays, gateway: Any) -> No
     live.read([gateway], NOW)
     live.read([gateway, other], seconds(5))
     assert (gateway.days, other.days) == ([TODAY], [TODAY])
+
+
+def test_what_is_shown_together_is_read_once_and_agrees(live: LiveDays, own: Any, gateway: Any) -> None:
+    gateway.down = "The gateway's database cannot be reached."
+    with today_once() as told:
+        first = live.read([own, gateway], NOW)
+        assert live.read([own, gateway], seconds(1)) == first
+    assert (own.days, gateway.days) == ([TODAY], [TODAY])
+    assert told == {("local", TODAY): empty_content(TODAY), ("gateway", TODAY): gateway.down}
+    live.read([own], seconds(1))
+    assert own.days == [TODAY, TODAY]
+
+
+def test_what_is_shown_over_midnight_is_asked_of_each_day(live: LiveDays, own: Any) -> None:
+    midnight = datetime(2026, 11, 24, tzinfo=NOW.tzinfo)
+    with today_once():
+        live.read([own], midnight - timedelta(seconds=1))
+        live.read([own], midnight)
+    assert own.days == [TODAY, date(2026, 11, 24)]
