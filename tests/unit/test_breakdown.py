@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from stories import totals
+from tallybook.page.absence import Absence
 from tallybook.page.asked import Asked
-from tallybook.page.breakdown import break_down
+from tallybook.page.breakdown import Name, break_down, chips
 from tallybook.stats import as_row
 
 
@@ -43,6 +44,32 @@ def test_a_row_that_is_chosen_leads_back_and_any_other_narrows() -> None:
 def test_teams_have_no_latencies_of_their_own() -> None:
     assert "p95" in [heading.name for heading in break_down("provider", ROWS, Asked()).headings]
     assert "p95" not in [heading.name for heading in break_down("team", ROWS, Asked()).headings]
+
+
+def test_of_a_part_of_the_traffic_that_has_no_latencies_there_is_no_column_of_them() -> None:
+    def names(*filters: str) -> list[str]:
+        return [heading.name for heading in break_down("model", ROWS, Asked(filter=filters)).headings]
+
+    assert names("team=search") == ["Requests", "Failed", "Tokens", "Cost"]
+    assert names("provider=openai") == ["Requests", "Failed", "Tokens", "Cost", "p95"]
+
+
+def test_a_name_is_whole_on_hover_however_it_is_cut() -> None:
+    assert Name.of("gpt-5") == Name("gpt-5", "gpt-5")
+    assert Name.of("n" * 100) == Name("n" * 63 + "…", "n" * 100)
+    assert Name.of("a\u202eb") == Name("a\ufffdb", "a\u202eb")
+    assert Name.of(None) == Name(None, None)
+    assert [chip.name.whole for chip in chips(Asked(filter=("team=search", "model")))] == ["search", None]
+
+
+def test_a_name_that_nobody_would_see_is_described() -> None:
+    assert [Name.of(name).shown for name in ("", " ", "   ", "\u3164", " \u2800 ")] == ["(empty)", *["(blank)"] * 4]
+    assert Name.of(" a ").shown == " a "
+
+
+def test_an_empty_table_says_why_it_is() -> None:
+    assert break_down("model", [], Asked()).nothing == "no requests"
+    assert break_down("model", [], Asked(), Absence("not closed", "")).nothing == "not closed"
 
 
 def test_without_requests_there_are_no_bars() -> None:

@@ -79,13 +79,13 @@ class Asked:
         """The relative URL of a page, this one if none is named, that is asked the same but for the changes."""
         changed = replace(self, **changes)
         page = page or ("day" if changed.day else ".")
-        given = [
-            (shown, value)
-            for name, shown in _IN_URL.items()
-            for value in _values(getattr(changed, name))
-            if value != _DEFAULTS[name]
-        ]
+        given = _given(changed)
         return f"{page}?{urlencode(given)}" if given else page
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """What a form must hand on so that only the days change: names as in the URL, and values."""
+        return _given(replace(self, period=None, first=None, last=None, day=None))
 
     def within(self, period: str) -> str:
         """The URL of the same for a period that has a name."""
@@ -107,6 +107,15 @@ class Asked:
 
 _IN_URL = {field.name: {"first": "from", "last": "to"}.get(field.name, field.name) for field in fields(Asked)}
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Asked)}
+
+
+def _given(asked: Asked) -> list[tuple[str, str]]:
+    return [
+        (shown, value)
+        for name, shown in _IN_URL.items()
+        for value in _values(getattr(asked, name))
+        if value != _DEFAULTS[name]
+    ]
 
 
 def filter_text(dimension: str, value: str | None) -> str:

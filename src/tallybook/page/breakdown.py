@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tallybook import wording
 from tallybook.measures import HISTOGRAM_DIMENSIONS
+from tallybook.page.absence import Absence, why_no_latency
 from tallybook.page.asked import ALL_ROWS, Asked, filter_text
 from tallybook.page.figures import IN_TABLES, Figure, Row
 
@@ -21,11 +22,13 @@ DIMENSIONS = {
 }
 FIRST_ROWS = 8
 NAME_LENGTH = 64
+BLANKS = " \u034f\u115f\u1160\u2800\u3164\uffa0"
+"""Signs that print as nothing; those of other kinds show as a replacement sign."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name that somebody else chose: as it is shown, and whole; None is unknown."""
+    """A name that somebody else chose: as it is shown, and whole, since a narrow table cuts it; None is unknown."""
 
     shown: str | None
     whole: str | None
@@ -35,7 +38,7 @@ class Name:
         if value is None:
             return cls(None, None)
         shown = wording.printable(value, NAME_LENGTH)
-        return cls(shown or "(empty)", value if shown != value else None)
+        return cls(shown if shown.strip(BLANKS) else "(blank)" if shown else "(empty)", value)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """The table of a dimension; `rest` rows are not shown."""
+    """The table of a dimension; `rest` rows are not shown, and where there is none `nothing` says so."""
 
     dimension: str
     title: str
@@ -70,21 +73,24 @@ class Breakdown:
     lines: tuple[Line, ...]
     rest: int
     count: int
+    nothing: str = "no requests"
 
 
-def break_down(dimension: str, rows: Sequence[Row], asked: Asked) -> Breakdown:
+def break_down(dimension: str, rows: Sequence[Row], asked: Asked, absent: Absence | None = None) -> Breakdown:
     """The table in the order that is asked for; shares are of what it is ordered by, where those add up.
 
-    Latencies are kept by provider and model only: elsewhere there is no column of them.
+    Latencies are kept by provider and model only: elsewhere, and of a part of them, there is no column.
     """
     ordered = in_order(rows, asked.sort)
     limit = ALL_ROWS if asked.all == dimension else FIRST_ROWS
     parts = [_shared(asked.sort, row) for row in rows]
     scale = _Scale(sum(parts), max(parts, default=0))
-    shown = {name: figure for name, figure in IN_TABLES.items() if name != "p95" or dimension in HISTOGRAM_DIMENSIONS}
+    has_latency = dimension in HISTOGRAM_DIMENSIONS and not why_no_latency(asked.filter)
+    shown = {name: figure for name, figure in IN_TABLES.items() if name != "p95" or has_latency}
     lines = tuple(_line(dimension, row, scale, asked, shown.values()) for row in ordered[:limit])
     headings = tuple(Heading(figure.name, asked.url(sort=name), name == asked.sort) for name, figure in shown.items())
-    return Breakdown(dimension, DIMENSIONS[dimension], headings, lines, max(len(rows) - limit, 0), len(rows))
+    nothing = absent.word if absent else Breakdown.nothing
+    return Breakdown(dimension, DIMENSIONS[dimension], headings, lines, max(len(rows) - limit, 0), len(rows), nothing)
 
 
 def in_order(rows: Sequence[Row], sort: str) -> list[Row]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from tallybook.page.absence import CLOSES_ITSELF
 from tallybook.page.figures import Row, as_whole
-from tallybook.page.series import STATES
+from tallybook.page.series import STATES, state_of
 
 CELL = 15
 GAP = 3
@@ -31,6 +32,7 @@ class Cell:
 class Calendar:
     """The picture: its cells, and the months over it."""
 
+    title: str
     width: int
     height: int
     cells: tuple[Cell, ...]
@@ -46,19 +48,29 @@ def calendar(rows: Sequence[Row], reasons: Mapping[str, str]) -> Calendar:
     states = [cell.state for cell in cells]
     months = {cell.x: f"{cell.day:%b}" for cell in cells if cell.day.day <= 7 and cell.day.weekday() == 0}
     return Calendar(
+        title=f"{first} to {rows[-1]['date']}",
         width=max(cell.x for cell in cells) + CELL,
         height=TOP + 7 * (CELL + GAP),
         cells=cells,
         months=tuple(months.items()),
-        counts=tuple((state, states.count(state)) for state in STATE_NAMES if state in states),
+        counts=_counted(states),
     )
+
+
+def counts_of(calendars: Sequence[Calendar]) -> tuple[tuple[str, int], ...]:
+    """How many days of all the calendars are in each state that there is."""
+    return _counted([cell.state for each in calendars for cell in each.cells])
+
+
+def _counted(states: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    return tuple((state, states.count(state)) for state in STATE_NAMES if state in states)
 
 
 def _cell(row: Row, monday: date, reasons: Mapping[str, str]) -> Cell:
     day = date.fromisoformat(row["date"])
     week, weekday = divmod((day - monday).days, 7)
-    state = "restated" if row.get("adjustments") and row["state"] == "closed" else row["state"]
-    return Cell(day, LEFT + week * (CELL + GAP), TOP + weekday * (CELL + GAP), state, _title(day, row, reasons))
+    x, y = LEFT + week * (CELL + GAP), TOP + weekday * (CELL + GAP)
+    return Cell(day, x, y, state_of(row), _title(day, row, reasons))
 
 
 def _title(day: date, row: Row, reasons: Mapping[str, str]) -> str:
@@ -67,6 +79,6 @@ def _title(day: date, row: Row, reasons: Mapping[str, str]) -> str:
         parts.append(f"{as_whole(float(row['requests']))} requests")
     if adjustments := row.get("adjustments"):
         parts.append(f"restated by {adjustments} adjustment{'' if adjustments == 1 else 's'}")
-    if reason := reasons.get(str(day)):
-        parts.append(reason)
+    if row["state"] == "missing":
+        parts.append(reasons.get(str(day), CLOSES_ITSELF))
     return "; ".join(parts)

@@ -28,9 +28,13 @@ class SourceDay:
     closing: Closing | None
     adjustments: Sequence[Adjustment]
     reason: str = ""
+    is_missing: bool = False
     pruned: bool = False
     waiting: int = 0
     """Requests that came late and are not posted yet; signed."""
+
+    lost: int = 0
+    """Requests that the book has and the source no more."""
 
     @property
     def restated(self) -> str:
@@ -42,18 +46,21 @@ class SourceDay:
 def differences(stats: Mapping[str, Any], parts: Sequence[SourceDay]) -> Iterator[str]:
     """The reasons, those that are facts of this day first."""
     for part in parts:
-        yield from _of(part)
+        yield from _of(part, "left out" if stats["basis"] == "original" else "counted in")
     if unknown := unknown_measures(stats["unknown"]):
         yield f"Unknown, and shown as 0 elsewhere: {'; '.join(unknown)}."
     yield from ALWAYS
 
 
-def _of(part: SourceDay) -> Iterator[str]:
+def _of(part: SourceDay, treated: str) -> Iterator[str]:
     if part.adjustments:
         entries = count_of(len(part.adjustments), "adjustment")
-        yield f"{part.source}: {entries} for records that came late or were changed, {part.restated}, counted in here."
+        yield f"{part.source}: {entries} for records that came late or were changed, {part.restated}, {treated} here."
     if part.waiting:
         yield f"{part.source}: its logs have {part.waiting:+,} requests by now; `tallybook reconcile --post` adds them."
+    if part.lost:
+        records = count_of(part.lost, "record")
+        yield f"{part.source}: the source has lost {records} since the day was closed; the book still counts them."
     if part.pruned:
         yield f"{part.source}: its log records of this day were pruned; the book alone tells of it."
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from tallybook import wording
-from tallybook.page.scale import round_time
+from tallybook.page.scale import round_number, round_time
 
 Row = Mapping[str, Any]
 Number = float | None
@@ -65,6 +66,20 @@ def as_percent(value: float) -> str:
     return f"{value:.2f} %"
 
 
+def share_of(part: float, whole: float) -> str:
+    """A part in whole percent; one that is neither nothing nor all is called neither."""
+    percent = 100 * part / whole
+    if 0 < percent < 1:
+        return "<1 %"
+    return ">99 %" if 99 < percent < 100 else f"{percent:.0f} %"
+
+
+def shown_span(first: str, last: str, year: int) -> str:
+    """A range of days as people write it; a year only where it is not the one that is meant anyway."""
+    ends = [date.fromisoformat(day) for day in dict.fromkeys((first, last))]
+    return " to ".join(f"{day.day} {day:%b}{'' if day.year == year else f' {day.year}'}" for day in ends)
+
+
 @dataclass(frozen=True)
 class Figure:
     """One figure: its name, its value in a row, how it is written, whether more of it is good, bad or neither, and
@@ -93,6 +108,8 @@ COST = Figure("Cost", _cost, as_dollars, is_sum=True)
 P50 = Figure("p50", _latency(50), wording.milliseconds, "bad")
 P95 = Figure("p95", _latency(95), wording.milliseconds, "bad")
 P99 = Figure("p99", _latency(99), wording.milliseconds, "bad")
+
+LATENCIES = (P50, P95, P99)
 
 HEADLINE = (REQUESTS, SUCCESS, TOKENS_IN, TOKENS_OUT, COST, P50, P95)
 """What stands large at the top."""
@@ -148,13 +165,15 @@ def _success(row: Row) -> Number:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure that can be charted."""
+    """A measure that can be charted; `write` is how it stands at a tick, `nothing` what is said of an empty chart."""
 
     name: str
     title: str
     parts: Sequence[Part]
     write: Callable[[float], str]
     stacked: bool = True
+    is_whole: bool = True
+    nothing: str = "nothing to draw"
 
 
 CHARTED = {
@@ -168,7 +187,7 @@ CHARTED = {
                 Part("failed", "failed", lambda row: _number(row["failed"]), FAILED),
                 Part("no status", "unknown", _without_status),
             ),
-            as_short,
+            round_number,
         ),
         Measure(
             "tokens",
@@ -177,9 +196,16 @@ CHARTED = {
                 Part("in", "first", known("tokens_in"), TOKENS_IN),
                 Part("out", "second", known("tokens_out"), TOKENS_OUT),
             ),
-            as_short,
+            round_number,
         ),
-        Measure("cost", "Cost", (Part("cost", "first", _cost, COST),), lambda value: f"${value:,.6g}"),
+        Measure(
+            "cost",
+            "Cost",
+            (Part("cost", "first", _cost, COST),),
+            lambda value: f"${value:,.6g}",
+            is_whole=False,
+            nothing="No price is known",
+        ),
         Measure(
             "latency",
             "Latency",
@@ -190,6 +216,7 @@ CHARTED = {
             ),
             round_time,
             stacked=False,
+            nothing="No latency is known",
         ),
     )
 }

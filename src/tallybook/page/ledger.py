@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
 from typing import Any
 
 from tallybook.book.entries import Adjustment
-from tallybook.page.calendar import Calendar, calendar
+from tallybook.days import consecutive_runs
+from tallybook.page.absence import CLOSES_ITSELF
+from tallybook.page.calendar import Calendar, calendar, counts_of
 from tallybook.page.figures import Row
 from tallybook.page.standing import Standing, reasons_of
 
 SHOWN_ENTRIES = 100
+SHOWN_RANGES = 60
 
 
 @dataclass(frozen=True)
-class MissingDay:
-    """A day that is over and not closed, and why, where a reason is known."""
+class MissingDays:
+    """Consecutive days that are over and not closed, all for the same reason."""
 
-    day: str
+    first: date
+    last: date
     reason: str
 
 
@@ -26,27 +32,48 @@ class MissingDay:
 class LedgerView:
     """All that the template shows."""
 
-    calendar: Calendar
+    calendars: tuple[Calendar, ...]
+    counts: tuple[tuple[str, int], ...]
     standing: Standing
     sources: Sequence[Mapping[str, Any]]
     anchors: Sequence[Mapping[str, Any]]
-    missing: tuple[MissingDay, ...]
+    missing: tuple[MissingDays, ...]
+    more_missing: int
+    """How many ranges there are besides those that are shown."""
+
+    to_close: tuple[str, str] | None
+    """The first and the last day that are missing."""
+
     adjustments: tuple[Adjustment, ...]
     earlier: int
     """How many adjustments there are besides those that are shown."""
 
 
-def ledger_view(status: Mapping[str, Any], days: Sequence[Row], adjustments: Sequence[Adjustment]) -> LedgerView:
-    """The view of the status, the days of the calendar, and all adjustments in order of sequence."""
+def ledger_view(
+    status: Mapping[str, Any], calendars: Sequence[Sequence[Row]], adjustments: Sequence[Adjustment]
+) -> LedgerView:
+    """The view of the status, the days of each calendar, and all adjustments in order of sequence."""
     reasons = reasons_of(status)
-    missing = sorted({day for source in status["sources"] for day in source["missing"]})
+    days = sorted({day for source in status["sources"] for day in source["missing"]})
+    missing = tuple(missing_days(days, reasons))
+    drawn = tuple(calendar(rows, reasons) for rows in calendars)
     latest = tuple(reversed(adjustments[-SHOWN_ENTRIES:]))
     return LedgerView(
-        calendar=calendar(days, reasons),
+        calendars=drawn,
+        counts=counts_of(drawn),
         standing=Standing.of(status),
         sources=status["sources"],
         anchors=status["chain"]["anchors"],
-        missing=tuple(MissingDay(day, reasons.get(day, "")) for day in missing),
+        missing=missing[:SHOWN_RANGES],
+        more_missing=max(len(missing) - SHOWN_RANGES, 0),
+        to_close=(days[0], days[-1]) if days else None,
         adjustments=latest,
         earlier=len(adjustments) - len(latest),
     )
+
+
+def missing_days(days: Sequence[str], reasons: Mapping[str, str]) -> Iterator[MissingDays]:
+    """The days in order, those that follow one another and share a reason together."""
+    for reason, same in groupby(days, key=lambda day: reasons.get(day, CLOSES_ITSELF)):
+        for run in consecutive_runs([date.fromisoformat(day) for day in same]):
+            yield MissingDays(run[0], run[-1], reason)

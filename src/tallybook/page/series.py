@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
+from tallybook.page.absence import why_no_latency
 from tallybook.page.asked import Asked
 from tallybook.page.chart import SIZES, Chart, Column, Series
 from tallybook.page.figures import CHARTED, REQUESTS, TOLD, Measure, Row
@@ -21,13 +22,19 @@ STATES = {
 """The states of a day in words."""
 
 
+LONG_DAYS = 300
+"""In a chart of more days the month alone would not tell when it was."""
+
 BY_HOUR = ("requests", "tokens", "cost")
 """The measures that hours have; of latencies there are histograms by day only."""
 
 
 def day_charts(asked: Asked, rows: Sequence[Row]) -> list[Chart]:
     """The chart over days in each size; each leads to the day's page, asked the same."""
-    return _charts(CHARTED[asked.measure], rows, [_day(row, asked) for row in rows])
+    measure = CHARTED[asked.measure]
+    if measure.name == "latency" and (reason := why_no_latency(asked.filter)):
+        measure = replace(measure, nothing=reason.rstrip("."))
+    return _charts(measure, rows, [_day(row, asked, len(rows) > LONG_DAYS) for row in rows])
 
 
 def hour_charts(measure: str, rows: Sequence[Row]) -> list[Chart]:
@@ -43,7 +50,19 @@ def _charts(
 ) -> list[Chart]:
     series = [Series(part.name, part.kind, [part.of(row) for row in rows]) for part in measure.parts]
     drawn = [each for each in series if any(each.values) or each is series[0]]
-    return [Chart(size, columns, drawn, measure.write, measure.stacked, axis=axis) for size in SIZES]
+    return [
+        Chart(
+            size,
+            columns,
+            drawn,
+            measure.write,
+            measure.stacked,
+            axis=axis,
+            is_whole=measure.is_whole,
+            nothing=measure.nothing,
+        )
+        for size in SIZES
+    ]
 
 
 @dataclass(frozen=True)
@@ -55,23 +74,27 @@ class Legend:
     text: str | None
 
 
-def legend(measure: str, rows: Sequence[Row], totals: Row) -> Iterator[Legend]:
-    """The parts that the rows have, the first of them always, each with its total."""
+def legend(measure: str, rows: Sequence[Row], totals: Row | None) -> Iterator[Legend]:
+    """The parts that the rows have, the first of them always, each with its total; None where that is unknown."""
     parts = CHARTED[measure].parts
     for part in parts:
         if part is parts[0] or any(part.of(row) for row in rows):
-            value = part.of(totals)
+            value = part.of(totals) if totals else None
             text = None if value is None else (part.total or REQUESTS).write(value)
             yield Legend(part.name, part.kind, text)
 
 
-def _day(row: Row, asked: Asked) -> Column:
+def state_of(row: Row) -> str:
+    """The state of a day, as it is coloured: one that is closed and was adjusted is restated."""
+    return "restated" if row.get("adjustments") and row["state"] == "closed" else str(row["state"])
+
+
+def _day(row: Row, asked: Asked, is_long: bool) -> Column:
     day = date.fromisoformat(row["date"])
+    label = f"{day:%b %Y}" if is_long else f"{day.day} {day:%b}"
     restated = row.get("adjustments")
     title = f"{day:%a} {day}" + (f", restated ({restated})" if restated else "")
-    return Column(
-        f"{day.day} {day:%b}", title, row["state"], asked.on(day), _told(row) or ((STATES[row["state"]], ""),)
-    )
+    return Column(label, title, row["state"], asked.on(day), _told(row) or ((STATES[row["state"]], ""),))
 
 
 def _told(row: Row) -> tuple[tuple[str, str], ...]:

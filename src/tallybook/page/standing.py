@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from tallybook.anchoring.log import ANCHOR_FILE
 from tallybook.wording import count_of
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The state of the whole book. `anchored` is where heads have come to, `failing` which places none reaches."""
+    """The state of the whole book. `anchored` is where heads have come to, `failing` which places none reaches.
+
+    `closed` counts the closed days of each source, `first_gap` is the first day that is missing.
+    """
 
     closed_through: str | None
+    closed: int
+    sources: int
+    first_gap: str | None
     safe_to_prune_before: str | None
     entries: int
     head: str | None
@@ -28,18 +35,35 @@ class Standing:
         chain, sources = status["chain"], status["sources"]
         entries = chain["entries"]
         reached = [anchor for anchor in chain["anchors"] if anchor["through_seq"] >= entries and entries]
+        missing = {day for each in sources for day in each["missing"]}
         return cls(
             closed_through=_earliest(sources, "closed_through"),
-            safe_to_prune_before=_earliest(
-                [each for each in sources if each["records_in_logs"]], "safe_to_prune_before"
-            ),
+            closed=sum(each["days_closed"] + each["days_zero"] for each in sources),
+            sources=len(sources),
+            first_gap=min(missing, default=None),
+            safe_to_prune_before=_earliest(sources, "safe_to_prune_before"),
             entries=entries,
             head=chain["head"],
             anchored=tuple(anchor["to"] for anchor in reached),
             failing=tuple(f"{anchor['to']}: {anchor['failing']}" for anchor in chain["anchors"] if anchor["failing"]),
-            missing=sum(len(each["missing"]) for each in sources),
+            missing=len(missing),
             drift=sum(len(each["drift"] or ()) for each in sources),
         )
+
+    @property
+    def closed_text(self) -> str:
+        """How far the book is closed; with a gap from early on, how much there is besides."""
+        if self.closed_through:
+            return f"closed through {self.closed_through}"
+        if not self.closed:
+            return "no day closed yet"
+        gap = f", first gap {self.first_gap}" if self.first_gap else ""
+        return f"{count_of(self.closed, 'day')}{f' of {self.sources} sources' if self.sources > 1 else ''} closed{gap}"
+
+    @property
+    def anchored_text(self) -> str:
+        """Where the head stands outside the book; empty where it does not yet."""
+        return ", ".join(place_of(name) for name in self.anchored)
 
     @property
     def trouble(self) -> str:
@@ -50,6 +74,11 @@ class Standing:
             "the head is not anchored" if self.failing else "",
         )
         return ", ".join(filter(None, told))
+
+
+def place_of(anchor: str) -> str:
+    """A place that heads go to, as it is called on the page: the file in the home by its name."""
+    return f"in {ANCHOR_FILE}" if anchor == "file" else anchor
 
 
 def _earliest(sources: list[Mapping[str, Any]], name: str) -> str | None:
