@@ -36,6 +36,37 @@ def test_it_says_in_plain_words_why_another_page_may_differ(month: Server, new_p
     expect(page.locator("dl.tiles dd").first).to_have_text(f"{int(before.replace(',', '')) - 1:,}")
 
 
+def test_a_day_that_was_adjusted_says_so_beside_its_name(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/day?day={ago(3)}")
+    expect(page.locator(".state")).to_have_text("closed, restated by 1 adjustment")
+    expect(page.locator(".note.demo")).to_have_text("Synthetic demo traffic: nobody sent these requests.")
+
+
+def test_a_day_that_is_not_here_yet_is_a_sentence(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/day?day={ago(-3)}")
+    expect(page.locator(".lead")).to_contain_text(f"{ago(-3)} is not here yet.")
+    expect(page.locator("dl.tiles")).to_have_count(0)
+    expect(page.get_by_role("link", name="Day after")).to_have_count(0)
+    page.get_by_role("link", name="Today", exact=True).click()
+    expect(page).to_have_url(f"{month.url}/day?day={ago(0)}")
+    expect(page.get_by_role("link", name="Day after")).to_have_count(0)
+
+
+def test_a_day_before_the_first_record_is_a_sentence(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/day?day={ago(400)}")
+    expect(page.locator(".lead")).to_contain_text(f"{ago(400)} is before the first record.")
+    expect(page.locator("dl.tiles")).to_have_count(0)
+
+
+def test_latencies_of_one_model_are_drawn(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/day?day={ago(2)}&filter=model%3Dgpt-5")
+    expect(page.get_by_label("Requests by latency").first.locator("text=p95")).to_be_visible()
+    page = new_page(f"{month.url}/day?day={ago(2)}&filter=team%3Dsearch")
+    expect(page.locator("section[aria-label=Latency]")).to_contain_text(
+        "Latencies are kept by provider and model only."
+    )
+
+
 def test_days_are_walked_one_by_one(month: Server, new_page: Callable[..., Page]) -> None:
     page = new_page(f"{month.url}/day?day={ago(5)}")
     page.get_by_role("link", name="Day before").click()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from acceptance.running import Server, ago
 
 
 def headline(page: Page) -> dict[str, str]:
-    names, values = page.locator("dl.tiles dt"), page.locator("dl.tiles dd:not(.change)")
-    return dict(zip(names.all_inner_texts(), values.all_inner_texts(), strict=True))
+    names = page.locator("dl.tiles dt").evaluate_all("all => all.map(each => each.firstChild.textContent.trim())")
+    return dict(zip(names, page.locator("dl.tiles dd:not(.change)").all_inner_texts(), strict=True))
 
 
 def totals(server: Server, **parameters: Any) -> dict[str, Any]:
@@ -52,6 +53,65 @@ def test_any_range_can_be_chosen(month: Server, new_page: Callable[..., Page]) -
     expect(page.locator("dl.tiles dd").first).to_have_text(
         f"{totals(month, **{'from': ago(10), 'to': ago(9)})['requests']:,}"
     )
+
+
+def test_another_range_is_asked_the_same(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/?period=last7d&sort=cost&basis=original&filter=team%3Dsearch")
+    page.locator("input[name=from]").fill(ago(10))
+    page.locator("input[name=to]").fill(ago(9))
+    page.get_by_role("button", name="Show").click()
+    expect(page).to_have_url(f"{month.url}/?from={ago(10)}&to={ago(9)}&filter=team%3Dsearch&sort=cost&basis=original")
+    page.get_by_role("link", name="Show it with adjustments").click()
+    expect(page).to_have_url(f"{month.url}/?from={ago(10)}&to={ago(9)}&filter=team%3Dsearch&sort=cost")
+
+
+def test_a_range_up_to_today_has_today_in_it(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/?from={ago(1)}&to={ago(0)}")
+    both = [totals(month, period=period)["requests"] for period in ("yesterday", "today")]
+    expect(page.locator("dl.tiles dd").first).to_have_text(f"{sum(both):,}")
+    expect(page.locator("section[aria-label=Chart] .more")).to_contain_text("today so far")
+
+
+def test_days_that_are_not_here_yet_are_not_zero(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/?from={ago(-1)}&to={ago(-2)}")
+    assert set(headline(page).values()) == {"unknown"}
+    expect(page.locator(".note.unknown")).to_have_text(f"{ago(-1)} to {ago(-2)} is not here yet.")
+    expect(page.locator("section[aria-label=Chart] .more")).not_to_contain_text("today so far")
+
+
+def test_what_the_changes_are_against_stands_there_once(month: Server, new_page: Callable[..., Page]) -> None:
+    expect(new_page(f"{month.url}/?period=last7d").locator(".against")).to_have_text(re.compile(r"against .+ to .+"))
+    expect(new_page(f"{month.url}/?period=last90d").locator(".against")).to_have_count(0)
+
+
+def test_a_cost_says_of_how_many_requests_it_is(month: Server, new_page: Callable[..., Page]) -> None:
+    told = totals(month, period="last30d")
+    share = f"{100 * told['priced_requests'] / told['requests']:.0f} %"
+    part = new_page(month.url).locator("dl.tiles small")
+    expect(part).to_have_text(f"{share} priced")
+    expect(part).to_have_attribute("title", f"{share} of requests priced")
+
+
+def test_latencies_that_a_filter_hides_say_why(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/?filter=team%3Dsearch&measure=latency")
+    why = "Latencies are kept by provider and model only."
+    assert [each.get_attribute("title") for each in page.locator("dl.tiles .unknown").all()] == [why, why]
+    expect(page.locator("svg.chart.wide .nothing")).to_have_text(why.rstrip("."))
+
+
+def test_a_name_of_blanks_is_seen_and_a_row_like_others(server: Server, new_page: Callable[..., Page]) -> None:
+    now = datetime.now(UTC).isoformat()
+    posted = {"created_at": now, "model_name": "gpt-5", "team": "  ", "status_code": 200}
+    server.http.post("/v1/log-records", json=[posted]).raise_for_status()
+    page = new_page(f"{server.url}/?period=today")
+    page.locator("#by-team").get_by_role("link", name="(blank)").click()
+    expect(page.locator(".chips bdi")).to_have_text("(blank)")
+    expect(page.locator("#by-model tbody bdi")).to_have_attribute("title", "gpt-5")
+    expect(page.locator("svg.chart.wide .grid text")).to_have_text(["0", "1"])
+
+
+def test_a_day_without_records_is_marked_in_the_chart(month: Server, new_page: Callable[..., Page]) -> None:
+    expect(new_page(month.url).locator("svg.chart.wide .days rect.zero")).to_have_count(1)
 
 
 def test_a_row_is_a_filter_and_the_chip_takes_it_away(month: Server, new_page: Callable[..., Page]) -> None:
