@@ -26,13 +26,20 @@ def test_nothing_serious_is_found_by_axe(month: Server, new_page: Callable[..., 
     assert serious == []
 
 
+@pytest.mark.parametrize("width", [320, 390])
 @pytest.mark.parametrize("path", PAGES)
-def test_a_phone_scrolls_one_way_only(month: Server, new_page: Callable[..., Page], path: str) -> None:
-    page = new_page(f"{month.url}/{path}", width=390, height=844)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+def test_a_phone_scrolls_one_way_only(month: Server, new_page: Callable[..., Page], path: str, width: int) -> None:
+    page = new_page(f"{month.url}/{path}", width=width, height=844)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
     if path == "":
         expect(page.locator("svg.chart.narrow")).to_be_visible()
         expect(page.locator("svg.chart.wide")).to_be_hidden()
+
+
+def test_a_message_is_as_wide_as_the_phone(month: Server, new_page: Callable[..., Page], complaints: list[str]) -> None:
+    page = new_page(f"{month.url}/?period={'x' * 80}", width=320, height=844)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    complaints.clear()
 
 
 def test_it_is_dark_where_the_system_is_and_where_one_wants_it(month: Server, new_page: Callable[..., Page]) -> None:
@@ -47,6 +54,19 @@ def test_it_is_dark_where_the_system_is_and_where_one_wants_it(month: Server, ne
     assert page.evaluate(ground) == "rgb(17, 20, 23)"
 
 
+def test_the_chosen_theme_is_there_before_anything_is_painted(
+    month: Server, new_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    """The large script comes when the page is there; without it, too, the theme is the chosen one."""
+    page = new_page(month.url, color_scheme="light")
+    page.evaluate("localStorage.setItem('tallybook-theme', 'dark')")
+    page.route("**/page.*.js", lambda route: route.abort())
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 20, 23)"
+    assert [text for text in complaints if "ERR_FAILED" not in text] == []
+    complaints.clear()
+
+
 def test_the_chart_is_walked_by_keyboard(month: Server, new_page: Callable[..., Page]) -> None:
     page = new_page(month.url)
     page.keyboard.press("Tab")
@@ -58,8 +78,69 @@ def test_the_chart_is_walked_by_keyboard(month: Server, new_page: Callable[..., 
     expect(page.locator("#tip")).to_contain_text(ago(1))
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#tip")).to_contain_text(ago(2))
+    page.keyboard.press("Home")
+    expect(page.locator("#tip")).to_contain_text(ago(30))
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#tip")).to_contain_text(ago(2))
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{month.url}/day?day={ago(2)}")
+
+
+def test_the_calendar_is_walked_by_weeks_and_days(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(month.url)
+    page.locator("svg.calendar a").last.focus()
+    for key, day in [
+        ("ArrowLeft", ago(7)),
+        ("ArrowUp", ago(8)),
+        ("ArrowRight", ago(1)),
+        ("ArrowDown", ago(0)),
+        ("ArrowRight", ago(0)),
+    ]:
+        page.keyboard.press(key)
+        expect(page.locator(f"svg.calendar a[href='day?day={day}']")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator("svg.calendar a").first).to_be_focused()
+    page.keyboard.press("End")
+    expect(page.locator("svg.calendar a").last).to_be_focused()
+
+
+@pytest.mark.parametrize("picture", ["svg.chart.narrow", "svg.calendar"])
+def test_a_first_tap_tells_the_values_and_a_second_opens_the_day(
+    month: Server, new_page: Callable[..., Page], picture: str
+) -> None:
+    page = new_page(month.url, width=390, height=844, has_touch=True, is_mobile=True)
+    yesterday, before = (page.locator(f"{picture} a[href='day?day={ago(days)}']") for days in (1, 2))
+    for day, mark in ((ago(2), before), (ago(1), yesterday)):
+        mark.tap()
+        expect(page.locator("#tip")).to_contain_text(day)
+    expect(page).to_have_url(f"{month.url}/")
+    yesterday.tap()
+    expect(page).to_have_url(f"{month.url}/day?day={ago(1)}")
+
+
+def test_a_column_under_the_pointer_is_never_dark(month: Server, new_page: Callable[..., Page]) -> None:
+    """Only its opacity changes, so that nothing is seen on the way."""
+    page = new_page(month.url)
+    column = page.locator("svg.chart.wide .slots rect").nth(5)
+    expect(column).to_have_css("fill", "rgb(27, 31, 36)")
+    expect(column).to_have_css("opacity", "0")
+    column.hover()
+    expect(column).to_have_css("opacity", "0.07")
+
+
+@pytest.mark.parametrize("width", [390, 700, 1000, 1280])
+def test_figures_leave_no_hole_in_their_table(month: Server, new_page: Callable[..., Page], width: int) -> None:
+    page = new_page(f"{month.url}/book", width=width)
+    expect(page.locator("dl.tiles")).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(page.locator("dl.tiles div").first).to_have_css("border-right-width", "1px")
+
+
+def test_what_is_chosen_is_seen_in_forced_colours(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(month.url)
+    page.emulate_media(forced_colors="active")
+    ground = "getComputedStyle(document.querySelector('.switch a{}')).backgroundColor"
+    assert page.evaluate(ground.format("[aria-current]")) != page.evaluate(ground.format(":not([aria-current])"))
 
 
 def test_every_link_and_field_shows_where_the_keyboard_is(month: Server, new_page: Callable[..., Page]) -> None:
@@ -73,8 +154,21 @@ def test_on_paper_only_figures_are_left(month: Server, new_page: Callable[..., P
     page = new_page(month.url)
     page.emulate_media(media="print")
     expect(page.locator("dl.tiles")).to_be_visible()
-    for what in (".downloads", ".range", "nav[aria-label=Pages]"):
+    expect(page.locator("svg.calendar")).to_be_visible()
+    for what in (".downloads", ".range", "nav[aria-label=Pages]", "#theme"):
         expect(page.locator(what).first).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_paper_is_light_whatever_the_screen_is(month: Server, new_page: Callable[..., Page], scheme: str) -> None:
+    page = new_page(month.url, color_scheme=scheme)
+    for theme in ("system", "light", "dark"):
+        expect(page.locator("#theme")).to_have_text(f"Theme: {theme}")
+        page.emulate_media(media="print")
+        expect(page.locator("body")).to_have_css("color", "rgb(27, 31, 36)")
+        expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+        page.emulate_media(media="screen")
+        page.locator("#theme").click()
 
 
 def test_a_page_works_without_scripts(month: Server, new_page: Callable[..., Page]) -> None:

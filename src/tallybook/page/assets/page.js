@@ -115,7 +115,7 @@
 
   // What tells one element from others of its kind, and how to find it again in what is new: by its id, or else by its
   // place among those of the same key below the same id.
-  const key = (element) => ["name", "href", "data-title"].map((name) => element.getAttribute(name)).join("\n");
+  const key = (element) => ["name", "href", "data-title"].map((name) => element.getAttribute(name)).find(Boolean);
   const alike = (element, root) =>
     [...root.querySelectorAll(element.localName)].filter((each) => key(each) === key(element));
 
