@@ -63,6 +63,20 @@ def test_a_day_that_is_missing_of_one_source_is_told_without_it(keeper: Any, tmp
     ]
 
 
+def test_a_source_that_is_away_is_named_once_with_its_reason(keeper: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sqlite"
+    sqlite_table(path, [record("11-21 10:00"), record("11-22 10:00")], "epoch_ms")
+    keeper.attach(name="gateway", url=f"sqlite:///{path}")
+    keeper.close(day="2026-11-22")
+    path.unlink()
+    missing, closed = day(keeper, "2026-11-21"), day(keeper, "2026-11-22")
+    reason = f"There is no file {path}."
+    assert [note.text for note in missing.notes] == [f"This day is not closed yet. {reason}"]
+    assert [note.text for note in closed.notes] == [f"gateway does not answer: {reason}"]
+    assert closed.no_hours == "Hours are not kept in the book, and gateway does not answer."
+    assert closed.tiles[0].text == "1"
+
+
 def test_the_source_is_switched_where_there_are_several(keeper: Any, tmp_path: Path) -> None:
     sqlite_table(tmp_path / "gateway.sqlite", [record("11-22 10:00")], "epoch_ms")
     put(keeper.logs, record("11-22 10:00"))

@@ -78,7 +78,7 @@ class DayView:
     tiles: tuple[Tile, ...]
     hours: tuple[Chart, ...]
     legend: tuple[Legend, ...]
-    silent: Mapping[str, str]
+    no_hours: str
     latencies: tuple[Chart, ...]
     no_latency: str
     breakdowns: tuple[Breakdown, ...]
@@ -116,7 +116,7 @@ def day_view(asked: Asked, day: date, told: ToldOfDay) -> DayView:
         tiles=tiles,
         hours=tuple(hour_charts(measure, told.hours.rows)) if told.hours else (),
         legend=tuple(legend(measure, told.hours.rows if told.hours else (), totals)),
-        silent=told.silent,
+        no_hours=_no_hours(asked, told),
         latencies=tuple(latency_charts(told.histogram)),
         no_latency=_no_latency(asked, absent),
         breakdowns=tuple(break_down(dimension, rows, asked, absent) for dimension, rows in told.by.items()),
@@ -141,8 +141,21 @@ def _notes(asked: Asked, told: ToldOfDay, absent: Absence | None) -> Iterator[No
         of_source = f" of {part.source}" if len(told.parts) > 1 else ""
         without = "" if absent else " The figures are without it."
         yield Note("warning", f"This day{of_source} is not closed yet. {part.reason or CLOSES_ITSELF}{without}")
+    said = {part.source: part.reason for part in missing}
+    for source, reason in told.silent.items():
+        if said.get(source) != reason:
+            yield Note("warning", f"{source} does not answer: {reason}")
     if absent and not missing:
         yield Note("unknown", absent.reason)
+
+
+def _no_hours(asked: Asked, told: ToldOfDay) -> str:
+    if asked.filter:
+        return "Hours are of the whole day: take the filters away to see them."
+    if told.silent:
+        do = "does" if len(told.silent) == 1 else "do"
+        return f"Hours are not kept in the book, and {' and '.join(told.silent)} {do} not answer."
+    return "The logs of this day are no longer there, or nobody sent any: hours are not kept in the book."
 
 
 def _no_latency(asked: Asked, absent: Absence | None) -> str:

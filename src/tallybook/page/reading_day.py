@@ -19,7 +19,6 @@ from tallybook.measures import REQUESTS, Totals, add_totals
 from tallybook.page.asked import Asked
 from tallybook.page.day import DayView, Hours, ToldOfDay, day_view
 from tallybook.page.differences import SourceDay
-from tallybook.page.standing import reasons_of
 from tallybook.reconcile import SOURCE_GONE
 from tallybook.source import Source
 
@@ -96,7 +95,7 @@ def _part(keeper: Bookkeeper, source: str, day: date, status: Mapping[str, Any])
         source=source,
         closing=next(iter(keeper.book.closings(source, day, day)), None),
         adjustments=keeper.book.adjustments(source, day, day),
-        reason=reasons_of({"sources": [status]}).get(str(day), ""),
+        reason=next((failed["reason"] for failed in status["failed"] if failed["day"] == str(day)), ""),
         is_missing=str(day) in status["missing"],
         pruned=pruned,
         waiting=sum(drift["requests"] for drift in status["drift"] or () if drift["day"] == str(day)),
