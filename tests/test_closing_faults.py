@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stories import ARRIVED, NOW, TODAY, YESTERDAY, facts, fetch, put, record, tamper
+from tallybook.adjusting import adjust_day
 from tallybook.book.entries import UnreadableRow
 from tallybook.book.ledger import Book
 from tallybook.closing import Outcome, close_day, close_days
@@ -142,7 +143,7 @@ def test_who_cancels_while_days_are_read_one_by_one_keeps_what_is_closed(sqlite_
 
 class TestPruning:
     def kept(self, book: Book, logs: LogStore) -> dict[str, str]:
-        answer = prune(book, logs, TODAY, NOW, None)
+        answer = prune(book, logs, TODAY, NOW, Slicing(), None)
         return {entry["day"]: entry["reason"] for entry in answer["kept"]}
 
     def test_every_reason_to_keep_a_day_is_told(self, sqlite_book: Book, source: Unwilling) -> None:
@@ -158,6 +159,17 @@ class TestPruning:
         }
         put(logs, record("11-20 11:00", "b"))
         assert self.kept(sqlite_book, logs)["2026-11-20"] == "records came after it was pruned"
+
+    def test_a_day_whose_slices_alone_were_changed_is_kept_until_it_is_adjusted(
+        self, sqlite_book: Book, logs: LogStore
+    ) -> None:
+        put(logs, record("11-21 10:00", team="search"))
+        DailyStatsJob(sqlite_book, [logs]).run_once(NOW)
+        with logs.writing() as connection:
+            connection.execute("UPDATE log_records SET team = 'moved'")
+        assert self.kept(sqlite_book, logs) == {"2026-11-21": "records were changed after it was closed"}
+        adjust_day(sqlite_book, logs, DAYS[2], NOW, Slicing())
+        assert self.kept(sqlite_book, logs) == {}
 
     def test_a_day_with_fewer_records_than_the_book_is_kept(self, sqlite_book: Book, logs: LogStore) -> None:
         put(logs, record("11-22 10:00"), record("11-22 11:00"))
@@ -219,8 +231,8 @@ class TestADamagedBook:
     def test_a_table_of_days_that_is_gone_is_missing(self, sqlite_book: Book, source: Unwilling) -> None:
         close(sqlite_book, source, DAYS[:1])
         tamper(sqlite_book, "DROP TABLE daily_histograms")
-        with pytest.raises(BookError, match="A table of the book is not there: no such table: daily_histograms"):
-            verify_book(sqlite_book)
+        (fault,) = verify_book(sqlite_book).faults
+        assert (fault.verdict, fault.table, fault.fault) == ("missing", "daily_histograms", "there is no such table")
         with pytest.raises(BookError) as gone:
             sqlite_book.histograms("local", FIRST, YESTERDAY)
         verification = verdict_on(gone.value)

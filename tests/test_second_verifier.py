@@ -19,12 +19,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 import databases
 from gateways.looking import attached
 from gateways.test_one_api import consumed, keep
+from reliability.figures import report
 from stories import ARRIVED, NOW, YESTERDAY, Record, put, record, stored, tamper, totals
 from tallybook.adjusting import adjust_day
 from tallybook.anchoring.anchor import Anchor, format_anchor
@@ -167,18 +169,28 @@ class Bench:
     def told(self, anchored: bool = False) -> tuple[Answer, Answer]:
         """What tallybook answers, and what the second verifier does."""
         heads = self.heads if anchored else []
-        try:
-            ours: Verification | None = verify_book(self.book, [Anchor(*head) for head in heads])
-        except BookError as error:
-            ours = verdict_on(error)
-        assert ours
-        return json.loads(json.dumps(ours.as_json())), second.verify(self.file, heads)
+        return by_tallybook(self.file, heads), second.verify(self.file, heads)
 
     def verdict(self, anchored: bool = False) -> str:
         """The verdict of both."""
         ours, theirs = self.told(anchored)
         assert ours["verdict"] == theirs["verdict"], (ours["faults"], theirs["faults"])
         return str(ours["verdict"])
+
+
+def by_tallybook(file: Path, heads: list[tuple[int, str]]) -> Answer:
+    """What `tallybook verify --json` prints of the book in the file."""
+    try:
+        book = Book.open_to_verify(f"sqlite:///{file}")
+        try:
+            ours: Verification | None = verify_book(book, [Anchor(*head) for head in heads])
+        finally:
+            book.close()
+    except BookError as error:
+        ours = verdict_on(error)
+    assert ours
+    answer: Answer = msgspec.json.decode(msgspec.json.encode(ours.as_json()))
+    return answer
 
 
 def seal(owner: sqlite3.Connection) -> None:
@@ -220,8 +232,9 @@ def bench(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
     book = Book.open(f"sqlite:///{file}", NOW, must_exist=True)
     bench = Bench(file, book, owner, original, [(head.seq, head.chain) for head in book.heads()])
     yield bench
-    for name, found in bench.found.items():
-        sys.stdout.write(f"{name}: {found}\n")
+    tried = sum(found.tried for found in bench.found.values())
+    each = ", ".join(f"{found.tried} of {name}" for name, found in bench.found.items())
+    report(f"every field of every row changed once: {tried:,} changes ({each}), {tried:,} found by both verifiers")
     book.close()
     owner.close()
     original.close()
@@ -369,6 +382,15 @@ FOUND = {
     "a name is a BLOB": ("unreadable", ["UPDATE closings SET source = x'ff' WHERE seq = 2"]),
     "a name is no UTF-8": ("unreadable", ["UPDATE closings SET source = CAST(x'ff' AS TEXT) WHERE seq = 2"]),
     "a table is gone": ("missing", ["DROP TABLE adjustments"]),
+    "a column is gone": ("missing", ["ALTER TABLE adjustments DROP COLUMN reason"]),
+    "notes that are not chained are gone": ("missing", ["DROP TABLE prunings"]),
+    "it says that it has an older schema": ("altered", ["UPDATE alembic_version SET version_num = '0004'"]),
+    "it says nothing of its schema": ("altered", ["DELETE FROM alembic_version"]),
+    "it says that it has a schema that nobody knows": (
+        "unreadable",
+        ["UPDATE alembic_version SET version_num = '9999'"],
+    ),
+    "an instant is none": ("unreadable", ["UPDATE closings SET closed_at = 'noon' WHERE seq = 4"]),
     "a large number is stored as a number": (
         "unreadable",
         [f"UPDATE adjustments SET slices = replace(slices, '\"{1 - 2**60}\"', '{1 - 2**60}')"],
@@ -383,6 +405,25 @@ def test_both_find_rows_that_are_gone_or_too_many_or_elsewhere(bench: Bench, wha
     with bench.after(*statements):
         assert bench.verdict() == verdict
         assert bench.verdict(anchored=True) == verdict
+
+
+def named(answer: Answer) -> set[tuple[Any, ...]]:
+    """Where the faults are: table, column, entry."""
+    return {(fault["table"], fault["field"], fault["seq"]) for fault in answer["faults"]}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "where"), [("adjustments", "reason", "seq = 9"), ("daily_slices", "model", OF_20)]
+)
+def test_a_text_that_is_no_utf_8_is_named_and_hides_no_other_fault(
+    bench: Bench, table: str, column: str, where: str
+) -> None:
+    broken = f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT) WHERE {where}"
+    with bench.after(broken, "UPDATE closings SET records = records + 1 WHERE seq = 8"):
+        for answer in bench.told():
+            assert answer["verdict"] == "unreadable"
+            assert {fault["table"] for fault in answer["faults"]} >= {table, "closings"}
+            assert column in [fault["field"] for fault in answer["faults"] if fault["table"] == table]
 
 
 # Everything is made anew
@@ -418,10 +459,58 @@ def test_what_was_sealed_anew_is_found_by_anchors_alone(bench: Bench, what: str)
         assert bench.verdict(anchored=True) == verdict
 
 
+def test_a_day_that_is_closed_twice_is_found_however_it_is_sealed(bench: Bench) -> None:
+    with bench.after(put_in("closings", "seq = 8", seq="13"), sealed=True):
+        assert bench.verdict() == "altered"
+        for answer in bench.told():
+            assert ("closings", "day", 13) in named(answer)
+
+
+def test_a_histogram_that_counts_other_latencies_than_the_day_is_found_however_it_is_sealed(bench: Bench) -> None:
+    with bench.after(f"UPDATE daily_histograms SET histogram = '[[1,77]]' WHERE {OF_20} AND position = 0", sealed=True):
+        assert bench.verdict() == "altered"
+        for answer in bench.told():
+            assert "latency_count" in [fault["field"] for fault in answer["faults"]]
+
+
+def test_an_index_that_leaves_a_row_out_is_found(written: Path, tmp_path: Path) -> None:
+    """The row says what it always said, but who looks it up by its day does not find it."""
+    file = tmp_path / "book.sqlite"
+    shutil.copy(written, file)
+    index = "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master WHERE name = 'ix_adjustments_source_day'"
+    owner = sqlite3.connect(file, isolation_level=None)
+    (guard,) = owner.execute("SELECT sql FROM sqlite_master WHERE name = 'guard_adjustments_update'").fetchone()
+    entry = owner.execute(index).fetchone()
+    owner.execute("DROP TRIGGER guard_adjustments_update")
+    owner.execute("UPDATE adjustments SET day = '2026-01-01' WHERE seq = 9")
+    _by_schema(owner, "DELETE FROM sqlite_master WHERE name = 'ix_adjustments_source_day'")
+    owner = _anew(owner, file)
+    owner.execute("UPDATE adjustments SET day = '2026-11-20' WHERE seq = 9")
+    _by_schema(owner, "INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", *entry)
+    owner = _anew(owner, file)
+    owner.execute(guard)
+    owner.close()
+    ours, theirs = by_tallybook(file, []), second.verify(file)
+    assert ours["verdict"] == theirs["verdict"] == "unreadable"
+    for answer in (ours, theirs):
+        assert any("index ix_adjustments_source_day" in fault["fault"] for fault in answer["faults"])
+
+
+def _by_schema(owner: sqlite3.Connection, statement: str, *values: Any) -> None:
+    owner.execute("PRAGMA writable_schema = ON")
+    owner.execute(statement, values)
+
+
+def _anew(owner: sqlite3.Connection, file: Path) -> sqlite3.Connection:
+    """A connection that reads the schema as it now stands."""
+    owner.close()
+    return sqlite3.connect(file, isolation_level=None)
+
+
 def test_what_was_put_in_after_the_last_anchor_is_found_by_nobody(bench: Bench) -> None:
     with bench.after(put_in("closings", "seq = 4", seq="13", day="'2026-11-17'"), sealed=True):
         assert bench.verdict(anchored=True) == "intact"
-        assert bench.told(anchored=True)[1]["anchored_through"] == 12
+        assert [answer["anchored_through"] for answer in bench.told(anchored=True)] == [12, 12]
 
 
 def test_an_old_copy_is_truncated_and_another_history_is_forked(written: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ ON_THE_BOOK = (
 """What knows a source only as `source` describes it, wherever its records lie."""
 
 BORDERS = ("web", "cli", "page", "operations", "bookkeeper")
-PARTS_OF_THE_BOOKKEEPER = ("upkeep", "pruning", "status", "attaching")
+PARTS_OF_THE_BOOKKEEPER = ("upkeep", "pruning", "status", "attaching", "heads")
 AROUND_ENGINES = ("own", "table", "places", "presets", "matching", "inspection", "attached", "registry", "urls")
 MAY_NOT_IMPORT = {
     **dict.fromkeys(DOMAIN, ("book", "logs", "collect", "sources", *ON_THE_BOOK, *BORDERS)),

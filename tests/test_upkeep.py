@@ -103,6 +103,45 @@ def test_drift_is_posted_once_it_has_lasted_and_not_before(keep: Callable[..., B
     assert keeper.book.reconciliations.list() == []
 
 
+def move_to_another_team(keeper: Bookkeeper) -> None:
+    """What no total shows: yesterday's record is of another team now."""
+    assert isinstance(keeper.logs, LogStore)
+    with keeper.logs.writing() as connection:
+        connection.execute("UPDATE log_records SET team = 'moved' WHERE created_at::DATE = '2026-11-22'")
+
+
+def test_drift_that_no_total_shows_stays_noted_until_days_are_compared_whole(
+    keep: Callable[..., Bookkeeper], clock: Clock
+) -> None:
+    keeper = keep(adjust_after_days=1)
+    put_in(keeper, record("11-22 10:00", team="search"))
+    keeper.run_once()
+    move_to_another_team(keeper)
+    keeper.reconcile()
+    clock.forward(hours=1)
+    keeper.run_once()
+    assert drift(keeper) == [("2026-11-22", 0)]
+    clock.forward(days=1)
+    keeper.run_once()
+    assert drift(keeper) == []
+    (adjustment,) = keeper.book.adjustments()
+    assert [(part.key[2], part.totals[0]) for part in adjustment.change.slices] == [("moved", 1), ("search", -1)]
+
+
+def test_drift_that_was_undone_is_forgotten_once_days_are_compared_whole(keep: Callable[..., Bookkeeper]) -> None:
+    keeper = keep()
+    put_in(keeper, record("11-22 10:00", team="moved"))
+    keeper.run_once()
+    with keeper.logs.writing() as connection:  # type: ignore[attr-defined]
+        connection.execute("UPDATE log_records SET team = 'search'")
+    keeper.reconcile()
+    move_to_another_team(keeper)
+    keeper.run_once()
+    assert drift(keeper) == [("2026-11-22", 0)]
+    assert keeper.reconcile()["results"] == []
+    assert drift(keeper) == []
+
+
 def test_drift_waits_while_records_of_the_day_still_come(keep: Callable[..., Bookkeeper], clock: Clock) -> None:
     keeper = keep(adjust_after_days=0)
     put_in(keeper, record("11-22 10:00"))

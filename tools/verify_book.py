@@ -17,7 +17,7 @@ import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ DIMENSIONS = ("model", "provider", "team", "api_key", "user", "operation", "erro
 HISTOGRAM_DIMENSIONS = ("provider", "model")
 FINGERPRINT = ("requests", "tokens_in", "tokens_out", "latency_sum_ms", "cost_nanousd")
 DAY_TABLES = ("daily_stats", "daily_slices", "daily_histograms")
+BESIDE = ("tokens", "reconciliations", "comparisons", "prunings", "alembic_version")
+SCHEMA = "0005"
 NUMBERS = ("id", "seq", "records", "payload_version", "position", *MEASURES)
 _ENTRY = ("seq", "source", "day", "payload_version", "digest", "prev_chain")
 _CLOSING = (*_ENTRY, "state", "records", "fingerprint", "closed_at")
@@ -270,7 +272,8 @@ class Walk:
         self.known: dict[tuple[str, str], tuple[Sequence[str], Sequence[int]] | None] = {}
 
     def faults(self) -> Iterator[Fault]:
-        """Checks 1 to 5."""
+        """Checks 0 to 5."""
+        yield from database_faults(self.book)
         if [row["id"] for row in self.identity] != [1]:
             yield Fault("unreadable", "book", "id", f"there are {len(self.identity)} rows, or it is not number 1")
         for before, entry, after in zip([None, *self.entries], self.entries, [*self.entries[1:], None], strict=False):
@@ -297,7 +300,7 @@ class Walk:
             yield Fault("missing", entry["table"], str(error.args[0]), "there is no such column")
 
     def day_checks(self, closing: Row) -> Checks:
-        """Checks 3.1 to 3.8."""
+        """Checks 3.1 to 3.9."""
         place = closing["source"], closing["day"]
         yield "closings", "day", place not in self.known, "of one closing only"
         self.known[place] = None
@@ -313,6 +316,9 @@ class Walk:
         unknown = compound(closing, "unknown")
         digest = digest_of(figures, "day", **({"unknown": unknown} if unknown else {}))
         yield "closings", "digest", closing["digest"] == digest, "that of the day's rows"
+        latencies = sum(count for _, count in merged(figures["histograms"]))
+        counted = totals[MEASURES.index("latency_count")]
+        yield "daily_stats", "latency_count", latencies == counted, f"{latencies}, as the histograms count"
         sums = sum_of(part[len(figures["dimensions"]) :] for part in figures["slices"])
         for name, total, added in zip(MEASURES, totals, sums, strict=True):
             yield "daily_slices", name, total == added, f"{total}, as the day's row has it, but {added}"
@@ -338,9 +344,31 @@ class Walk:
         yield "adjustments", "digest", entry["digest"] == digest_of(change, "change"), "that of what it changes"
 
 
+def database_faults(book: sqlite3.Connection) -> Iterator[Fault]:
+    """Check 0, of a file that is a database."""
+    for (told,) in book.execute("PRAGMA integrity_check(20)"):
+        if told != "ok":
+            yield Fault("unreadable", "book", None, f"the database finds: {told}")
+    tables = {name for (name,) in book.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for table in (table for table in BESIDE if table not in tables):
+        yield Fault("missing", table, None, "there is no such table")
+    versions = (
+        [row["version_num"] for row in rows(book, "alembic_version")] if "alembic_version" in tables else [SCHEMA]
+    )
+    if versions != [SCHEMA]:
+        is_known = set(versions) <= {f"{number:04}" for number in range(1, int(SCHEMA))}
+        verdict = "altered" if is_known else "unreadable"
+        yield Fault(verdict, "alembic_version", "version_num", f"it is not {SCHEMA}")
+
+
 def check_entry(entry: Row) -> None:
     """Check 2.1."""
     check_types(entry)
+    for name in (name for name in ("closed_at", "recorded_at") if entry.get(name) is not None):
+        with contextlib.suppress(ValueError):
+            if f"{datetime.strptime(entry[name], '%Y-%m-%dT%H:%M:%S%z'):%Y-%m-%dT%H:%M:%SZ}" == entry[name]:
+                continue
+        raise unfit(entry, name)
     with contextlib.suppress(TypeError, ValueError):
         if date.fromisoformat(entry["day"]).isoformat() == entry["day"]:
             if (entry["table"], entry["payload_version"]) in LINKED:

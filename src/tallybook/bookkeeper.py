@@ -16,10 +16,7 @@ from typing import Any
 
 from tallybook import demo
 from tallybook.adjusting import adjust_day
-from tallybook.anchoring.delivery import OF_ENTRIES, Deliveries, DeliveryState
-from tallybook.anchoring.log import ANCHOR_FILE, AnchorLog
-from tallybook.announcing.message import Reporter
-from tallybook.announcing.webhook import Announcements
+from tallybook.anchoring.delivery import DeliveryState
 from tallybook.attaching import Attachments
 from tallybook.book.ledger import Book
 from tallybook.closing import Result, remembered_first_day
@@ -27,9 +24,10 @@ from tallybook.collect.intake import Intake
 from tallybook.config import Settings
 from tallybook.days import ONE_DAY, day_of, days_between, last_closable, parse_day
 from tallybook.declaration import Declaration
-from tallybook.errors import CloseFailed, LogsError, TallybookError, UnknownName, UsageError
+from tallybook.errors import CloseFailed, LogsError, UnknownName, UsageError
 from tallybook.failed_days import FailedDays
 from tallybook.filters import parse_filters
+from tallybook.heads import Heads
 from tallybook.home import prepare_home
 from tallybook.job import DailyStatsJob
 from tallybook.live import LiveDays
@@ -37,7 +35,7 @@ from tallybook.logs.columns import stored_table
 from tallybook.logs.fields import Unit
 from tallybook.logs.importing import Reading, import_files
 from tallybook.logs.opening import find_logs
-from tallybook.periods import Period, between, parse_period
+from tallybook.periods import Period, between, bounds_of, parse_period
 from tallybook.prices import PriceList
 from tallybook.pruning import prune
 from tallybook.reconcile import DRIFT, Drift, find_drift
@@ -73,9 +71,9 @@ class Bookkeeper:
         with ExitStack() as stack:
             prepare_home(settings.home)
             open_logs = find_logs(settings.logs)
-            self._anchors = AnchorLog(settings.home / ANCHOR_FILE)
-            self.book = Book.open(settings.book, clock(), on_append=self._anchor)
+            self.book = Book.open(settings.book, clock(), on_append=self._keep_heads)
             stack.callback(self.book.close)
+            self._heads = Heads(self.book, settings)
             self.logs = open_logs()
             stack.callback(self.logs.close)
             self._prices = PriceList.load(settings.prices)
@@ -83,10 +81,6 @@ class Bookkeeper:
             stack.callback(self.intake.close)
             self._registry = Registry(settings.home, settings.attached)
             self._open = stack.pop_all()
-        self._deliveries = Deliveries(settings.home, settings.anchors, self.book.identity().book_id)
-        announcements = Announcements(settings.webhooks, Reporter(self.book))
-        self._announced = Deliveries(settings.home, announcements, self.book.identity().book_id, OF_ENTRIES)
-        self._announced.begin()
         self._attachments = Attachments(self._registry, self.book, settings.slicing)
         self._upkeep = Upkeep(self.book, self.logs, settings, clock)
         self._stats = StatsReader(self.book)
@@ -99,15 +93,8 @@ class Bookkeeper:
         """Stores what was accepted, then lets go of logs and book."""
         self._open.close()
 
-    def _anchor(self) -> None:
-        """Appends what the file of heads lacks; one that cannot be written keeps no day from being closed."""
-        try:
-            kept = self._anchors.keep(self.book.heads)
-        except TallybookError as error:
-            log.warning("head not anchored", extra={"error": error.message})
-            return
-        if kept.conflict:
-            log.error("the book is not the one that was anchored", extra={"error": kept.conflict})
+    def _keep_heads(self) -> None:
+        self._heads.keep()
 
     def now(self) -> datetime:
         """The time by the clock that this bookkeeper was given."""
@@ -141,17 +128,11 @@ class Bookkeeper:
         sources = self.sources()
         results = self._upkeep.close(sources, cancelled)
         self._note(results)
-        self._send_heads()
+        self._heads.send(self.now())
         self._upkeep.compare([each for each in sources if self.book.first_day(each.name)], cancelled)
-        self._send_heads()
+        self._heads.send(self.now())
         self._upkeep.prune()
         return results
-
-    def _send_heads(self) -> None:
-        """To the file what a crash kept from it, and from there to wherever else heads go."""
-        self._anchor()
-        self._deliveries.deliver(self.now())
-        self._announced.deliver(self.now())
 
     def _forget_first_days(self) -> None:
         for source in self._registry.sources():
@@ -183,7 +164,7 @@ class Bookkeeper:
             listed.append(result.as_json())
             watch.on_progress(f"{result.day} {result.outcome}", min(done / total, 1))
             watch.on_result(result.as_json())
-        self._send_heads()
+        self._heads.send(self.now())
         return {"results": listed}
 
     def stats(
@@ -270,11 +251,11 @@ class Bookkeeper:
 
     def anchor_states(self) -> list[DeliveryState]:
         """How far heads of the chain have come, to the file and to each destination."""
-        return list(self._deliveries.states())
+        return self._heads.anchor_states()
 
     def webhook_states(self) -> list[DeliveryState]:
         """How far news of entries has come, to each webhook that is told."""
-        return list(self._announced.states())[1:]
+        return self._heads.news_states()
 
     def standings(self) -> list[Standing]:
         """How each source stands, as far as is known without asking it."""
@@ -286,8 +267,7 @@ class Bookkeeper:
 
     def adjustments(self, first: str | None = None, last: str | None = None, source: str | None = None) -> Answer:
         """The adjustments to the days of a range, or to any, in order of sequence."""
-        days = (None if first is None else parse_day(first), None if last is None else parse_day(last))
-        return {"adjustments": [each.as_json() for each in self.book.adjustments(source, *days)]}
+        return {"adjustments": [each.as_json() for each in self.book.adjustments(source, *bounds_of(first, last))]}
 
     def verify(self, anchors: Iterable[Exported] | None = None) -> Answer:
         """The verdict on the whole chain."""
@@ -298,19 +278,21 @@ class Bookkeeper:
     ) -> Answer:
         """Compares closed days with what their sources say now, and with `post` adjusts those that drifted.
 
-        A source that says nothing is named in `failed`.
+        A source that says nothing is named in `failed`; `compared` counts the closed days of all.
         """
         drifts, silent = [], []
-        bounds = (None if first is None else parse_day(first), None if last is None else parse_day(last))
+        bounds, compared = bounds_of(first, last), 0
         for source in self.sources():
+            days = sorted(self.book.days_closed(source.name, *bounds))
+            compared += len(days)
             try:
-                for drift in self._reconcile(source, sorted(self.book.days_closed(source.name, *bounds)), post):
+                for drift in self._reconcile(source, days, post):
                     drifts.append(drift)
                     watch.on_result(drift)
             except (LogsError, CloseFailed) as error:
                 silent.append({"source": source.name, "reason": error.message})
-        self._send_heads()
-        return {"results": drifts, "failed": silent}
+        self._heads.send(self.now())
+        return {"results": drifts, "failed": silent, "compared": compared}
 
     def _reconcile(self, source: Source, days: list[date], post: bool) -> Iterator[Answer]:
         if post and (busy := source.busy()):
@@ -322,7 +304,7 @@ class Bookkeeper:
             if posted:
                 del left[drift.day]
             yield drift.as_json() | posted
-        self.book.reconciliations.note(source.name, days, left, self.now())
+        self.book.reconciliations.note(source.name, days, left, self.now(), whole=True)
 
     def _adjust(self, source: Source, drift: Drift) -> Answer:
         adjustment = adjust_day(self.book, source, drift.day, self.now(), self._settings.slicing)
@@ -350,10 +332,15 @@ class Bookkeeper:
     def prune(self, watch: Watch = Watch(), *, before: str, archive: str | None = None) -> Answer:  # noqa: ARG002 - every operation is called alike
         """Deletes our own log records of days before `before` that the book has; into files of an `archive` first."""
         folder = Path(archive) if archive is not None else self._settings.prune_archive
-        return prune(self.book, self.logs, parse_day(before), self.now(), folder)
+        return prune(self.book, self.logs, parse_day(before), self.now(), self._settings.slicing, folder)
 
     def fill_demo(self, watch: Watch = Watch(), *, days: int = 30) -> Answer:
         """Fills the logs with labelled synthetic traffic of the last `days` days and closes those that are over."""
+        if self.logs.has_records() and not self.logs.holds_import(demo.LABEL):
+            raise UsageError(
+                "This home has records of its own, and demo traffic would be among them for good.",
+                "Name another: `tallybook --home ./tallybook-demo demo`.",
+            )
         now = self.now()
         today = day_of(now)
         accepted = 0

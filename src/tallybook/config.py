@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tallybook.anchoring.settings import AnchorSettings, read_anchor_settings
 from tallybook.announcing.settings import WebhookSettings, read_webhook_settings
@@ -86,7 +87,7 @@ def _dimensions(value: Any) -> tuple[str, ...]:
 
 
 SETTINGS = (
-    Setting("book", _text, lambda home: f"sqlite:///{home / 'book.sqlite'}"),
+    Setting("book", _text, lambda home: f"sqlite:///{quote(str(home / 'book.sqlite'))}"),
     Setting("logs", _text, lambda home: f"duckdb:///{home / 'logs.duckdb'}"),
     Setting("host", _text, lambda _: "127.0.0.1"),
     Setting("port", _whole(0, 65535), lambda _: DEFAULT_PORT),

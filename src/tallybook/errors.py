@@ -7,7 +7,8 @@
     ├── BookError             the book cannot be opened, read or written
     │   ├── NoBook            there is none where one must be
     │   ├── DamagedBook       its file is no database, or a damaged one
-    │   └── BookTooNew        a newer tallybook has migrated it
+    │   ├── BookTooNew        a newer tallybook has migrated it
+    │   └── BookTooOld        an older one wrote it, and nobody has migrated it yet
     ├── LogsError             the logs cannot be opened, read or written
     │   ├── LogsBusy          another process holds them, or an import is running
     │   ├── SourceDown        an attached source cannot be reached, so none of its days can be read
@@ -75,6 +76,12 @@ class BookTooNew(BookError):
     """The book was written by a newer tallybook."""
 
     code = "book_too_new"
+
+
+class BookTooOld(BookError):
+    """The book was written by an older tallybook, and may not be migrated now."""
+
+    code = "book_too_old"
 
 
 class LogsError(TallybookError):

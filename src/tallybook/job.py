@@ -15,7 +15,7 @@ from tallybook.source import DEFAULT_SLICING, Slicing, Source
 
 MAX_SOURCES_AT_ONCE = 8
 QUIET = timedelta(minutes=10)
-"""An older missing day is closed by itself only when none of its records has arrived for this long; one that has none
+"""An older missing day is closed by itself only when none of its records has arrived for this long; a day that has none
 yet, only when none of any older day has: someone may be bringing in files one by one."""
 
 
@@ -30,9 +30,9 @@ class DailyStatsJob:
     def run_once(self, now: datetime, cancelled: Callable[[], bool] = lambda: False) -> list[Result]:
         """What the scheduler calls: closes every day that is missing and settled, of every source.
 
-        Yesterday is closed from 00:05 UTC on. An older day waits while records for it still arrive, and every day waits
-        while the source is busy, as with an import. A source that does not answer is `failed`, and a slow one keeps no
-        other waiting: each has a thread of its own.
+        Yesterday is closed from 00:05 UTC on, if it has records. An older day waits while records for it still arrive,
+        an empty one while any older do, and every day while the source is busy, as with an import. A source that does
+        not answer is `failed`, and a slow one keeps no other waiting: each has a thread of its own.
         Calling it again, late, or from two servers does no harm.
         """
         if len(self.sources) <= 1:
@@ -75,7 +75,9 @@ class DailyStatsJob:
 
 def _is_settled(source: Source, day: date, now: datetime) -> bool:
     """Whether the day may be closed unasked. An empty day waits for all older ones: its records may come next."""
-    if day == (now - ONE_DAY).date():
+    yesterday = (now - ONE_DAY).date()
+    arrived_at = source.arrived_at(day)
+    if day == yesterday and arrived_at is not None:
         return True
-    arrived_at = source.arrived_at(day) or source.arrived_before((now - ONE_DAY).date())
+    arrived_at = arrived_at or source.arrived_before(yesterday)
     return arrived_at is None or abs(now - arrived_at) >= QUIET

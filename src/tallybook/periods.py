@@ -67,10 +67,22 @@ def parse_period(text: str, today: date, first_day: date | None) -> Period:
 
 def between(first: date, last: date) -> Period:
     """The period from first to last, both included."""
-    if last < first:
-        raise UsageError(f"The range {first}..{last} runs backwards.", f"Write {last}..{first}.")
+    _check_order(first, last)
     if (last - first).days >= MAX_PERIOD_DAYS:
         raise UsageError(
             f"The range {first}..{last} is longer than {MAX_PERIOD_DAYS} days.", "Ask for a shorter range."
         )
     return Period(f"{first}..{last}" if last != first else str(first), first, last)
+
+
+def bounds_of(first: str | None, last: str | None) -> tuple[date | None, date | None]:
+    """The days that bound a range which may be open at either end, and as long as it likes."""
+    bounds = None if first is None else parse_day(first), None if last is None else parse_day(last)
+    if bounds[0] and bounds[1]:
+        _check_order(bounds[0], bounds[1])
+    return bounds
+
+
+def _check_order(first: date, last: date) -> None:
+    if last < first:
+        raise UsageError(f"The range {first}..{last} runs backwards.", f"Write {last}..{first}.")

@@ -18,7 +18,7 @@ from tallybook.errors import CloseFailed, LogsError, TallybookError
 from tallybook.job import MAX_SOURCES_AT_ONCE, QUIET, DailyStatsJob
 from tallybook.logs.own import OwnLogs
 from tallybook.pruning import prune
-from tallybook.reconcile import DRIFT, find_changes
+from tallybook.reconcile import DRIFT, find_changes, find_drift
 from tallybook.rounds import Rounds
 from tallybook.source import Source
 
@@ -66,6 +66,11 @@ class Upkeep:
         found = {drift.day: (drift.state, drift.change) for drift in find_changes(self.book, source, days)}
         self.book.reconciliations.note(source.name, days, found, now)
 
+    def _look_closely(self, source: Source, day: date, now: datetime) -> None:
+        drifts = find_drift(self.book, source, [day], self.settings.slicing)
+        found = {drift.day: (drift.state, drift.change) for drift in drifts}
+        self.book.reconciliations.note(source.name, [day], found, now, whole=True)
+
     def _adjust(self, source: Source, now: datetime, cancelled: Cancelled) -> None:
         patience_days = self.settings.adjust_after_days
         if patience_days is None or source.busy():
@@ -73,7 +78,7 @@ class Upkeep:
         for day, note in self.book.reconciliations.of(source.name).items():
             if not cancelled() and _is_due(note, now, patience_days) and _is_quiet(source, day, now):
                 adjust_day(self.book, source, day, now, self.settings.slicing)
-                self._look(source, [day], now)
+                self._look_closely(source, day, now)
 
     def prune(self) -> None:
         """Deletes the logs of days that are kept no longer; once for each new day."""
@@ -84,7 +89,7 @@ class Upkeep:
         if before == self._pruned_before:
             return
         try:
-            prune(self.book, self.logs, before, now, self.settings.prune_archive)
+            prune(self.book, self.logs, before, now, self.settings.slicing, self.settings.prune_archive)
             self._pruned_before = before
         except TallybookError as error:
             log.warning("logs not pruned", extra={"error": error.message})

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from tallybook import histogram
+from tallybook.book.condition import CHAINED
 from tallybook.book.entries import (
     Adjustment,
     Closing,
@@ -25,14 +26,19 @@ from tallybook.book.migrate import KNOWN_REVISIONS
 from tallybook.change import apply_changes
 from tallybook.content import DayContent
 from tallybook.digest import PAYLOAD_VERSIONS, digest_change, digest_day, genesis
-from tallybook.errors import BookError, DamagedBook, NoBook
+from tallybook.errors import BookError, BookTooNew, BookTooOld, DamagedBook, NoBook
 from tallybook.measures import LATENCY_COUNT, MEASURE_NAMES, REQUESTS, add_totals
 
 INTACT = "intact"
 VERDICTS = ("unreadable", "missing", "altered", "forked", "truncated")
 """Worst first: a book has the verdict of the worst of its faults."""
 
-WHOLE_BOOK = ((NoBook, "missing"), (DamagedBook, "unreadable"))
+WHOLE_BOOK = (
+    (NoBook, "missing"),
+    (DamagedBook, "unreadable"),
+    (BookTooNew, "unreadable"),
+    (BookTooOld, "unreadable"),
+)
 """The verdict on a book that cannot even be opened."""
 
 
@@ -61,18 +67,25 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verification:
-    """The verdict, with what it rests on. `unguarded` is what the database would no longer refuse."""
+    """The verdict, with what it rests on. `unguarded` is what the database would no longer refuse, `strangers` are
+    triggers of somebody else.
+
+    Of a book that is `anchored` the entries up to `anchored_through` are vouched for, and none after it.
+    """
 
     verdict: str
     closings: int
     adjustments: int
     head: str | None
     anchored: bool
+    anchored_through: int | None
     faults: tuple[Fault, ...]
     unguarded: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "faults": [asdict(fault) for fault in self.faults], "unguarded": list(self.unguarded)}
+        listed = {name: list(getattr(self, name)) for name in ("unguarded", "strangers")}
+        return {**asdict(self), **listed, "faults": [asdict(fault) for fault in self.faults]}
 
 
 def verify_book(book: Book, anchors: Iterable[Exported] | None = None) -> Verification:
@@ -82,18 +95,21 @@ def verify_book(book: Book, anchors: Iterable[Exported] | None = None) -> Verifi
     differs means `forked`. Without them an owner who rewrote everything consistently would go unnoticed, and
     `anchored` is false.
     """
-    walk = _Walk(book)
-    faults = [*_identity_faults(book), *walk.faults(), *_orphan_faults(book)]
-    listed = list(anchors or ())
-    faults += _anchor_faults(walk.chains, listed)
+    walk, listed = _Walk(book), list(anchors or ())
+    faults = [Fault(flaw.verdict, flaw.table, flaw.fault, field=flaw.field) for flaw in book.flaws()]
+    if not any(fault.verdict == "missing" and fault.table in CHAINED for fault in faults):
+        faults += [*_identity_faults(book), *walk.faults(), *_orphan_faults(book)]
+        faults += _anchor_faults(walk.chains, listed)
     return Verification(
         verdict=next((verdict for verdict in VERDICTS if any(fault.verdict == verdict for fault in faults)), INTACT),
         closings=walk.counts["closings"],
         adjustments=walk.counts["adjustments"],
         head=walk.chains[max(walk.chains)] if walk.chains else None,
         anchored=bool(listed),
+        anchored_through=max((each.seq for each in listed if walk.chains.get(each.seq) == each.chain), default=None),
         faults=tuple(faults),
         unguarded=tuple(book.missing_guards()),
+        strangers=tuple(book.strange_triggers()),
     )
 
 
@@ -102,7 +118,7 @@ def verdict_on(error: BookError) -> Verification | None:
     verdict = next((verdict for kind, verdict in WHOLE_BOOK if isinstance(error, kind)), None)
     if verdict is None:
         return None
-    return Verification(verdict, 0, 0, None, False, (Fault(verdict, "book", error.message),))
+    return Verification(verdict, 0, 0, None, False, None, (Fault(verdict, "book", error.message),))
 
 
 def _identity_faults(book: Book) -> Iterator[Fault]:
@@ -114,7 +130,7 @@ def _identity_faults(book: Book) -> Iterator[Fault]:
 
 def _orphan_faults(book: Book) -> Iterator[Fault]:
     for table, source, day in book.orphans():
-        yield Fault("altered", table, "belongs to no closing", source=source, day=day)
+        yield Fault("altered", table, "belongs to no closing", source=_shown(source), day=_shown(day))
 
 
 def _anchor_faults(chains: dict[int, str], anchors: Iterable[Exported]) -> Iterator[Fault]:
@@ -176,6 +192,8 @@ class _Walk:
 
     def _day_faults(self, closing: Closing) -> Iterator[Fault]:
         place = (closing.seq, closing.source, str(closing.day))
+        if (closing.source, str(closing.day)) in self.closed:
+            yield Fault("altered", "closings", "the day is closed twice", *place, "day")
         self.closed.add((closing.source, str(closing.day)))
         try:
             content, stat = self.book.content_of(closing)
@@ -206,7 +224,8 @@ class _Walk:
 
 
 def _shown(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """A name that may hold anything, as text that can be printed."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else None
 
 
 def _sequence_faults(table: str, entry: Entry, due: int) -> Iterator[Fault]:
@@ -243,6 +262,7 @@ def _changed_field(entry: Entry, expected: dict[str, Any]) -> str | None:
 def _content_faults(closing: Closing, content: DayContent, stat: sa.Row[Any] | None) -> Iterator[Fault]:
     place = (closing.seq, closing.source, str(closing.day))
     merged = as_text(histogram.merge(part.counts for part in content.histograms))
+    latencies = sum(histogram.total(part.counts) for part in content.histograms)
     checks = (
         ("closings", "state", (stat is not None) == (closing.state == "closed"), "not what the day's rows say"),
         ("daily_stats", "created_at", stat is None or stat.created_at == closing.closed_at, "not the time of closing"),
@@ -255,6 +275,7 @@ def _content_faults(closing: Closing, content: DayContent, stat: sa.Row[Any] | N
             "not that of the day's totals",
         ),
         ("closings", "digest", digest_day(content) == closing.digest, "digest does not match the day's rows"),
+        ("daily_stats", "latency_count", latencies == content.totals[LATENCY_COUNT], "not what the histograms count"),
     )
     for table, name, holds, fault in checks:
         if not holds:

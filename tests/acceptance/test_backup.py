@@ -122,13 +122,21 @@ class TestBackingUp:
         file = home.path.parent / "backup.sqlite"
         assert home.do("backup", str(file)) == f"{file}: 0 closings, intact\n"
 
-    def test_a_file_that_is_there_is_left_alone_unless_it_is_forced(self, kept: Home) -> None:
-        file = Path(kept.file("precious.txt", "precious"))
+    def test_a_backup_that_is_there_is_left_alone_unless_it_is_forced(self, kept: Home) -> None:
+        file = kept.path.parent / "backup.sqlite"
+        file.touch()
         refused = kept.run("backup", str(file)).failed_plainly(2)
         assert refused == f"{file} is there already. Give --force to replace it, or name another."
-        assert file.read_text() == "precious\n"
+        kept.do("backup", str(file), "--force")
         kept.do("backup", str(file), "--force")
         assert len(chains(file)) == 10
+
+    def test_what_is_no_backup_is_left_alone_even_where_it_is_forced(self, kept: Home) -> None:
+        for file in (Path(kept.file("precious.txt", "precious")), kept.path / "logs.duckdb", kept.path / "anchors.log"):
+            content = file.read_bytes()
+            refused = kept.run("backup", str(file), "--force").failed_plainly(2)
+            assert refused == f"{file} is no backup, but something else. Name another file."
+            assert file.read_bytes() == content
 
     @pytest.mark.parametrize("force", [[], ["--force"]])
     @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ WRONG = (
     ["stats", "all", "--json", "--csv"],
     ["status", "--colour"],
     ["reconcile", "spring", "autumn"],
+    ["reconcile", "2026-03-03", "2026-03-02"],
+    ["adjustments", "2026-03-03", "2026-03-02"],
     ["prune"],
     ["prune", "--before", "spring"],
     ["import"],

@@ -42,7 +42,7 @@ def test_an_empty_home_says_what_to_do_first(home: Home) -> None:
     status = home.do("status")
     assert status.startswith("No records yet.")
     assert "tallybook import" in status
-    assert "tallybook demo" in status
+    assert "tallybook --home ./tallybook-demo demo" in status
     assert home.do("close") == "No source has a record yet, so there is nothing to close.\n"
     assert home.ask("close") == {"results": []}
     assert home.ask("stats", "last7d")["totals"]["requests"] == 0
@@ -60,3 +60,13 @@ def test_every_command_has_help_that_begins_with_what_it_does() -> None:
         assert helped.out.startswith(f"Usage: tallybook {command} [OPTIONS]")
         assert re.search(r"\n\n  [A-Z][^\n]+", helped.out)
         assert "--home DIR" in helped.out
+
+
+def test_demo_traffic_is_never_mixed_with_records_of_ones_own(home: Home) -> None:
+    home.do("import", home.file("mine.csv", "created_at,model_name,status_code", "2026-03-02T10:00:00Z,gpt-5,200"))
+    refused = home.run("demo").failed_plainly(2)
+    assert refused == (
+        "This home has records of its own, and demo traffic would be among them for good. "
+        "Name another: `tallybook --home ./tallybook-demo demo`."
+    )
+    assert home.ask("status")["sources"][0]["records_in_logs"] == 1

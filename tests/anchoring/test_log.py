@@ -54,6 +54,16 @@ def test_the_heads_of_a_book_are_kept_as_it_grows(book: Book, logs: LogStore, fi
     assert log.keep(entries) == Kept(())
 
 
+def test_a_file_of_two_histories_says_so_for_good(file: Path, log: AnchorLog) -> None:
+    assert log.forked() is None
+    log.keep(book_of(heads(1, 3)))
+    assert log.forked() is None
+    rewritten = [*heads(1, 2), Anchor(3, "f" * 64, "2026-11-25T00:00:00Z")]
+    assert log.keep(book_of(rewritten)).conflict is not None
+    assert log.keep(book_of(rewritten)) == Kept(())
+    assert AnchorLog(file).forked() == log.forked() == f"{file} holds two histories of the book, from entry 3 on."
+
+
 def test_what_is_in_the_file_is_not_written_again(file: Path, log: AnchorLog) -> None:
     assert log.keep(book_of(heads(1, 3))).appended == tuple(heads(1, 3))
     written = file.read_bytes()

@@ -19,7 +19,8 @@ from tallybook.book.guards import GUARDED, raise_guards
 from tallybook.book.ledger import Book
 from tallybook.book.schema import metadata
 from tallybook.change import Change
-from tallybook.content import DayContent, LatencyHistogram, Slice, top_models
+from tallybook.content import DayContent, LatencyHistogram, Slice, empty_content, top_models
+from tallybook.errors import BookError
 from tallybook.verification import verify_book
 
 CLOSED = "a closed day is never changed; post an adjustment instead"
@@ -276,6 +277,15 @@ class TestInAFile:
         run(in_file, "DROP TRIGGER guard_closings_update", "UPDATE closings SET records = 3 WHERE seq = 1")
         verification = verify_book(in_file)
         assert (verification.verdict, verification.unguarded) == ("altered", ("closings: UPDATE",))
+
+    def test_a_trigger_of_somebody_else_is_told_and_drops_no_row_unseen(self, in_file: Book) -> None:
+        run(in_file, "CREATE TRIGGER evil BEFORE INSERT ON closings BEGIN SELECT RAISE(IGNORE); END")
+        before = len(in_file.closings())
+        with pytest.raises(BookError, match="did not take what was written to closings"):
+            in_file.append("another", empty_content(YESTERDAY), NOW)
+        assert len(in_file.closings()) == before
+        found = verify_book(in_file)
+        assert (found.verdict, found.strangers, found.unguarded) == ("intact", ("closings: evil",), ())
 
     @pytest.mark.parametrize(
         "body",

@@ -136,6 +136,28 @@ def test_figures_leave_no_hole_in_their_table(month: Server, new_page: Callable[
     expect(page.locator("dl.tiles div").first).to_have_css("border-right-width", "1px")
 
 
+def test_notes_stand_beside_each_other_and_their_links_look_like_links(
+    month: Server, new_page: Callable[..., Page]
+) -> None:
+    page = new_page(month.url)
+    demo, restated = page.locator(".notes .note.demo"), page.locator(".notes .note.restated")
+    first, second = demo.bounding_box(), restated.bounding_box()
+    assert first and second
+    assert (first["y"], first["x"] + first["width"] < second["x"]) == (second["y"], True)
+    expect(restated.get_by_role("link")).to_have_css("text-decoration-line", "underline")
+
+
+def test_a_label_stands_off_the_bars_behind_it(month: Server, new_page: Callable[..., Page]) -> None:
+    label = new_page(month.url).locator("svg.chart.wide .grid text").first
+    expect(label).to_have_css("paint-order", "stroke")
+    expect(label).to_have_css("stroke", "rgb(255, 255, 255)")
+
+
+def test_the_button_to_sign_in_is_the_main_one(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/sign-in")
+    expect(page.get_by_role("button", name="Sign in")).to_have_css("background-color", "rgb(43, 88, 196)")
+
+
 def test_what_is_chosen_is_seen_in_forced_colours(month: Server, new_page: Callable[..., Page]) -> None:
     page = new_page(month.url)
     page.emulate_media(forced_colors="active")

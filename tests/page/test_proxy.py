@@ -113,7 +113,9 @@ def test_what_is_no_page_says_so_in_the_page_s_own_dress(
     page = new_page(f"{proxied}no/such/page")
     expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page.")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(247, 247, 245)"
-    page.get_by_role("link", name="To the overview").click()
+    back = page.get_by_role("link", name="To the overview")
+    expect(back).to_have_css("text-decoration-line", "underline")
+    back.click()
     expect(page).to_have_url(proxied)
     assert [text for text in complaints if "404" not in text] == []
     complaints.clear()

@@ -137,7 +137,10 @@ class Model:
 
     def due(self) -> list[date]:
         """The missing days that are closed unasked: yesterday, and what nothing has arrived for of late."""
-        return [day for day in self.missing() if day == (self.now - DAY).date() or self._is_settled(day)]
+        return [day for day in self.missing() if self._is_due_at_once(day) or self._is_settled(day)]
+
+    def _is_due_at_once(self, day: date) -> bool:
+        return day == (self.now - DAY).date() and day in self.arrivals
 
     def _is_settled(self, day: date) -> bool:
         """An empty day waits for all that are older than yesterday."""
@@ -207,7 +210,7 @@ class Model:
         if entry is None:
             return "not closed"
         told, known = figures.totals(self.on(day)), figures.totals(entry.told.records)
-        if told == known:
+        if told == known and self.told(day).content == entry.told.content:
             return None
         if day in self.pruned:
             return "records came after it was pruned"

@@ -92,6 +92,7 @@ def check_chain(home: Home, model: Model) -> None:
         adjustments=sum(entry.adjusts for entry in model.entries),
         head=heads[-1].chain if heads else None,
         anchored=bool(kept),
+        anchored_through=len(kept) or None,
         faults=(),
         unguarded=(),
     )

@@ -96,7 +96,8 @@ class Tick(Operation):
 
     def notes(self, day: date) -> list[Note | None]:
         """The latest closed days are compared each time, the older ones at some time."""
-        old, fresh = self.model.notes.get(day), self.model.fresh_note(day, whole=False)
+        old = self.model.notes.get(day)
+        fresh = self.model.fresh_note(day, whole=False) or (old if old and not old.change else None)
         if self._is_importing or self._rests:
             return [fresh, old] if self.model.is_overdue(old, day) and not self._is_importing else [old]
         return [fresh] if day in sorted(self.model.closings())[-RECENT_DAYS:] else [fresh, old]
@@ -164,6 +165,7 @@ class Reconcile(Operation):
                 for day, (state, change) in self._differences.items()
             ],
             "failed": [],
+            "compared": len(self._days) if self.model.first_day() else 0,
         }
 
     def postings(self) -> tuple[set[date], set[date]]:

@@ -34,7 +34,7 @@ from tallybook.errors import TallybookError
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.pruning import prune
-from tallybook.source import DEFAULT_SLICING
+from tallybook.source import DEFAULT_SLICING, Slicing
 from tallybook.verification import verify_book
 
 pytestmark = pytest.mark.slow
@@ -230,11 +230,11 @@ def adjust(book: Book, logs: LogStore, _: Path) -> None:
 
 
 def prune_all(book: Book, logs: LogStore, _: Path) -> None:
-    prune(book, logs, TODAY, LATER, None)
+    prune(book, logs, TODAY, LATER, Slicing(), None)
 
 
 def prune_into_archive(book: Book, logs: LogStore, folder: Path) -> None:
-    prune(book, logs, TODAY, LATER, folder / "archive")
+    prune(book, logs, TODAY, LATER, Slicing(), folder / "archive")
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,10 @@ def test_an_empty_book_is_intact(book: Book) -> None:
         "adjustments": 0,
         "head": None,
         "anchored": False,
+        "anchored_through": None,
         "faults": [],
         "unguarded": [],
+        "strangers": [],
     }
 
 
@@ -57,8 +59,10 @@ def test_a_book_as_it_was_written_is_intact_and_anchored_only_when_anchors_were_
         "adjustments": 0,
         "head": head,
         "anchored": False,
+        "anchored_through": None,
         "faults": [],
         "unguarded": [],
+        "strangers": [],
     }
     assert verify_book(closed, []).anchored is False
     verification = verify_book(closed, anchors(closed))

@@ -87,7 +87,7 @@ def _text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+        reason = (error.strerror or first_line(error)) if isinstance(error, OSError) else "it is no text"
         raise UnreadableFile(
             f"The anchors in {file} cannot be read: {reason}.", "Name the file with --anchor."
         ) from error

@@ -6,7 +6,7 @@ import fcntl
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +67,10 @@ class DeliveryState:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def but_failing(self, reason: str | None) -> DeliveryState:
+        """The same, failing for this reason if it does not fail already."""
+        return replace(self, failing=self.failing or reason)
+
 
 class Deliveries:
     """Delivers the heads in the file of a home to the destinations that are set.
@@ -109,14 +113,14 @@ class Deliveries:
     def states(self) -> list[DeliveryState]:
         """How far the file is, then each destination; raises no `TallybookError`."""
         cursors = self._cursors.of(self._destinations)
-        last, waiting, unreadable = None, {}, None
+        last, waiting, unreadable = None, dict[str, int](), None
         try:
-            last = self._log.last()
+            last, unreadable = self._log.last(), self._log.forked()
             waiting = {to: len(self._log.after(cursor.through)) for to, cursor in cursors.items()}
         except TallybookError as error:
             unreadable = error.message
         return [
-            DeliveryState("file", _seq(last), None if unreadable else 0, unreadable),
+            DeliveryState("file", _seq(last), None if last is None and unreadable else 0, unreadable),
             *(
                 DeliveryState(to, _seq(cursor.through), waiting.get(to), cursor.failing)
                 for to, cursor in cursors.items()

@@ -40,6 +40,7 @@ class AnchorLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._looked_at: tuple[int, int | None] = (0, None)
 
     def keep(self, entries: Callable[[int], Iterable[Anchor]]) -> Kept:
         """Appends the heads of the book that the file lacks; `entries` answers those with a `seq` above the given one.
@@ -67,6 +68,18 @@ class AnchorLog:
         """The head in the last line; None where there is no file, or an empty one."""
         with self._reading() as file:
             return self._last_in(file) if file else None
+
+    def forked(self) -> str | None:
+        """In a sentence, that the file holds two histories of a book; None where it holds one.
+
+        It is read only where it has grown since.
+        """
+        with self._reading() as file:
+            size = file.seek(0, os.SEEK_END) if file else 0
+            if file and size != self._looked_at[0]:
+                self._looked_at = size, _first_forked(self._all_in(file))
+        seq = self._looked_at[1] if size else None
+        return None if seq is None else f"{self._path} holds two histories of the book, from entry {seq} on."
 
     def after(self, anchor: Anchor | None) -> list[Anchor]:
         """The heads in the lines below the one with this head; all of them where there is none.
@@ -145,6 +158,12 @@ class AnchorLog:
 def open_private(path: Path) -> BinaryIO:
     """The file, to be read and appended to; if it is missing it is made, for its owner only."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b")
+
+
+def _first_forked(anchors: Sequence[Anchor]) -> int | None:
+    """The first `seq` that has several chains."""
+    chains: dict[int, str] = {}
+    return min((each.seq for each in anchors if chains.setdefault(each.seq, each.chain) != each.chain), default=None)
 
 
 def _lacking(held: Iterable[Anchor], heads: Iterable[Anchor]) -> list[Anchor]:

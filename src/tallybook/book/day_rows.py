@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from tallybook.book.engine import insert_rows
+from tallybook.book.engine import insert_row, insert_rows
 from tallybook.book.entries import (
     Closing,
     MissingRow,
     StrangeRow,
     UnreadableRow,
     as_text,
+    check_text,
     decode_text,
     read_measures,
     read_number,
@@ -26,7 +27,7 @@ from tallybook.content import DayContent, LatencyHistogram, Slice, TopModel
 from tallybook.histogram import Histogram
 from tallybook.measures import DIMENSION_NAMES, HISTOGRAM_DIMENSIONS, MEASURE_NAMES, NOTHING
 
-DAY_TABLES = (daily_stats, daily_slices, daily_histograms)
+DAY_TABLES = {"daily_stats": daily_stats, "daily_slices": daily_slices, "daily_histograms": daily_histograms}
 
 
 def insert_day(connection: sa.Connection, closing: Closing, content: DayContent) -> None:
@@ -40,7 +41,7 @@ def insert_day(connection: sa.Connection, closing: Closing, content: DayContent)
         "histogram": as_text(content.latency_histogram),
         "created_at": closing.closed_at,
     }
-    connection.execute(sa.insert(daily_stats), stat)
+    insert_row(connection, daily_stats, stat)
     place = (closing.source, content.day.isoformat())
     columns = ("source", "date", "position", *content.dimensions, *MEASURE_NAMES)
     slices = [(*place, position, *part.key, *part.totals) for position, part in enumerate(content.slices)]
@@ -66,29 +67,29 @@ def read_stat(connection: sa.Connection, closing: Closing) -> sa.Row[Any] | None
 
 def read_content(connection: sa.Connection, closing: Closing) -> DayContent:
     """The day's content as its rows now say; raises `UnreadableRow` where they say nothing."""
-    with _of(closings):
+    with _of("closings"):
         unknown = closing.unknown_measures
-    with _of(daily_stats):
+    with _of("daily_stats"):
         stat = read_stat(connection, closing)
         if stat is None and closing.state == "closed":
             raise MissingRow("the day has no daily stat")
         dimensions = _read_dimensions(stat.dimensions) if stat else ()
         totals = read_measures(stat) if stat else NOTHING
         top_models = decode_text(stat.top_models, tuple[TopModel, ...], "top_models") if stat else ()
-    with _of(daily_slices):
+    with _of("daily_slices"):
         slices = tuple(_read_slice(row, dimensions) for row in _rows(connection, daily_slices, closing))
-    with _of(daily_histograms):
+    with _of("daily_histograms"):
         histograms = tuple(_read_histogram(row) for row in _rows(connection, daily_histograms, closing))
     return DayContent(closing.day, dimensions, totals, top_models, slices, histograms, unknown)
 
 
 @contextmanager
-def _of(table: sa.Table) -> Iterator[None]:
+def _of(table: str) -> Iterator[None]:
     """Has an unreadable row say of which table it is."""
     try:
         yield
     except UnreadableRow as error:
-        error.table = table.name
+        error.table = table
         raise
 
 
@@ -121,6 +122,7 @@ def _read_slice(row: sa.Row[Any], dimensions: Sequence[str]) -> Slice:
 def _name(value: Any, field: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise UnreadableRow(f"{field} holds no name but a {type(value).__name__}", field)
+    check_text(value, field)
     return value
 
 
@@ -141,10 +143,10 @@ def read_histogram(text: str) -> Histogram:
 def find_orphans(connection: sa.Connection) -> list[tuple[str, str, str]]:
     """(table, source, day) of rows that belong to no closing of a day with records."""
     found = []
-    for table in DAY_TABLES:
+    for name, table in DAY_TABLES.items():
         owner = (
             (closings.c.source == table.c.source) & (closings.c.day == table.c.date) & (closings.c.state == "closed")
         )
         query = sa.select(table.c.source, table.c.date).where(~sa.exists().where(owner)).distinct()
-        found += [(table.name, row.source, row.date) for row in connection.execute(query)]
+        found += [(name, row.source, row.date) for row in connection.execute(query)]
     return found

@@ -33,6 +33,8 @@ class Dialect:
     begin_write: str | None
     lock_migrations: str | None
     lock_chain: str | None
+    check: str | None
+    read_only: tuple[str, ...]
 
 
 DIALECTS = {
@@ -47,6 +49,8 @@ DIALECTS = {
         begin_write="BEGIN IMMEDIATE",
         lock_migrations=None,
         lock_chain=None,
+        check="PRAGMA integrity_check(20)",
+        read_only=(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",),
     ),
     "postgresql": Dialect(
         driver="postgresql+psycopg",
@@ -58,6 +62,11 @@ DIALECTS = {
         begin_write=None,
         lock_migrations=f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
         lock_chain=f"SELECT pg_advisory_xact_lock({CHAIN_LOCK})",
+        check=None,
+        read_only=(
+            "SET TIME ZONE 'UTC'",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        ),
     ),
 }
 
@@ -120,20 +129,49 @@ def parse_book_url(text: str) -> URL:
 
 def create_engine(url: URL, make_folder: bool = True) -> sa.Engine:
     """An engine whose every transaction begins as the dialect says; a SQLite file's folder is made if wanted."""
-    dialect = DIALECTS[url.get_backend_name()]
     if url.get_backend_name() == "sqlite" and make_folder and not str(url.database).startswith("file:"):
         _make_folder(Path(str(url.database)).parent)
     engine = sa.create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite", pool_size=5, max_overflow=20)
+    _listen(engine, DIALECTS[url.get_backend_name()].on_connect)
+    return engine
+
+
+def create_reader(url: URL) -> sa.Engine:
+    """An engine that leaves the book, and on SQLite its folder, as they are.
+
+    Texts that are no UTF-8 come with surrogates in them, so that one does not hide all the others. A SQLite file
+    without a -wal beside it is written by nobody, and `immutable` then makes none.
+    """
+    opened: dict[str, Any] = {}
+    if url.get_backend_name() == "sqlite" and not str(url.database).startswith("file:"):
+        file = Path(str(url.database)).absolute()
+        if not file.is_file():
+            raise NoBook(f"There is no book at {file}.", "Close a day first, or name another with --home or --book.")
+        opened["creator"] = lambda: _open_still(file)
+    engine = sa.create_engine(url, **opened)
+    _listen(engine, DIALECTS[url.get_backend_name()].read_only)
+    return engine
+
+
+def _open_still(file: Path) -> sqlite3.Connection:
+    still = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro{still}", uri=True, check_same_thread=False)
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
+    return connection
+
+
+def _listen(engine: sa.Engine, on_connect: Sequence[str]) -> None:
+    dialect, is_sqlite = DIALECTS[engine.dialect.name], engine.dialect.name == "sqlite"
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        if url.get_backend_name() == "sqlite":
+        if is_sqlite:
             connection.isolation_level = None
         cursor = connection.cursor()
-        for statement in dialect.on_connect:
+        for statement in on_connect:
             _execute_patiently(cursor, statement)
         cursor.close()
-        if url.get_backend_name() != "sqlite":
+        if not is_sqlite:
             connection.commit()
 
     @sa.event.listens_for(engine, "begin")
@@ -141,8 +179,6 @@ def create_engine(url: URL, make_folder: bool = True) -> sa.Engine:
         writes = connection.get_execution_options().get("writes", False)
         if statement := dialect.begin_write if writes else dialect.begin_read:
             connection.exec_driver_sql(statement)
-
-    return engine
 
 
 def _execute_patiently(cursor: Any, statement: str) -> None:
@@ -208,7 +244,22 @@ def insert_rows(
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     names = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in columns)
     marks = ", ".join([mark] * len(columns))
-    connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", list(rows))  # noqa: S608 - our names
+    sql = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - our names
+    _check_taken(table, connection.exec_driver_sql(sql, list(rows)), len(rows))
+
+
+def insert_row(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> None:
+    """Inserts a row."""
+    _check_taken(table, connection.execute(sa.insert(table), row), 1)
+
+
+def _check_taken(table: sa.Table, result: sa.CursorResult[Any], rows: int) -> None:
+    """A trigger of somebody else's may drop a row without a word; then nothing of it is to be kept."""
+    if result.rowcount not in (rows, -1):
+        raise BookError(
+            f"The book's database did not take what was written to {table.name}.",
+            "Look for a trigger on it that is none of tallybook's: `tallybook verify` names them.",
+        )
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from datetime import date
+from datetime import date, datetime
 from typing import Any, TypeGuard, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from tallybook.change import Change
 from tallybook.content import LatencyHistogram, Slice
+from tallybook.days import format_instant
 from tallybook.digest import MAX_SAFE_INTEGER, PAYLOAD_VERSIONS, canonical_bytes, chain_link, safe_integers
 from tallybook.errors import BookError, first_line, shorten
 from tallybook.histogram import Histogram
@@ -158,6 +160,7 @@ def as_text(value: Any) -> str:
 
 def decode_text(text: str, kind: type[Value], field: str) -> Value:
     """The compound value that a column holds in canonical form; `UnreadableRow` naming the column otherwise."""
+    check_text(text, field)
     try:
         value = msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, TypeError) as error:
@@ -165,6 +168,21 @@ def decode_text(text: str, kind: type[Value], field: str) -> Value:
     if as_text(value) != text:
         raise StrangeRow(f"{field} is not written as tallybook writes it", field)
     return value
+
+
+def check_text(text: Any, field: str) -> None:
+    """Raises `UnreadableRow` for bytes that are no UTF-8, which were read as surrogates."""
+    if isinstance(text, str) and _SURROGATE.search(text):
+        raise UnreadableRow(f"{field} holds bytes that are no UTF-8", field)
+
+
+def read_instant(row: sa.Row[Any], column: str) -> Any:
+    """The instant in a row's column, as text; NULL is for the hash to tell."""
+    text = read_text(row, column)
+    with suppress(ValueError):
+        if text is None or format_instant(datetime.fromisoformat(text)) == text:
+            return text
+    raise UnreadableRow(f"{column} holds no instant but {shorten(repr(text))}", column)
 
 
 def read_day(row: sa.Row[Any], column: str = "day") -> date:
@@ -192,6 +210,7 @@ def read_text(row: sa.Row[Any], column: str) -> Any:
     value = row._mapping[column]  # noqa: SLF001
     if value is not None and not isinstance(value, str):
         raise UnreadableRow(f"{column} holds no text but {shorten(repr(value))}", column)
+    check_text(value, column)
     return value
 
 
@@ -214,17 +233,21 @@ def read_adjustment(row: sa.Row[Any]) -> Adjustment:
 def _read_fields(row: sa.Row[Any], kind: type[Any], versions: Sequence[int]) -> dict[str, Any]:
     """The entry's fields that are a column of their own, but for its day."""
     names = [name for name in _field_names(kind) if name not in ("day", "change")]
-    read = {name: (read_number if name in NUMBERS else read_text)(row, name) for name in names}
+    read = {name: _READ.get(name, read_text)(row, name) for name in names}
     if read["payload_version"] not in versions:
         raise UnreadableRow(f"there is no payload_version {read['payload_version']}", "payload_version")
     return read
 
 
-NUMBERS = ("seq", "records", "payload_version")
-
+_READ: dict[str, Callable[[sa.Row[Any], str], Any]] = {
+    **dict.fromkeys(("seq", "records", "payload_version"), read_number),
+    **dict.fromkeys(("closed_at", "recorded_at"), read_instant),
+}
+"""How a column is read that holds no text."""
 
 Cells = tuple[int | str | None, ...]
 Counted = tuple[str | None, str | None, Histogram]
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DECIMAL = re.compile(r"-?[1-9][0-9]{15,39}")
 
 

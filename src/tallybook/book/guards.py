@@ -98,6 +98,14 @@ def missing_guards(connection: sa.Connection) -> list[str]:
     return [f"{guard.table}: {guard.statement}" for guard in missing]
 
 
+def strange_triggers(connection: sa.Connection) -> list[str]:
+    """Triggers on the guarded tables that are none of ours, as `adjustments: their_trigger`; whatever they do."""
+    guards = _GUARDS[connection.dialect.name]
+    ours = {guard.place for guard in guards.each}
+    standing = sorted((table, name) for table, name, *_ in connection.execute(sa.text(guards.standing)))
+    return [f"{table}: {name}" for table, name in standing if table in GUARDED and (table, name) not in ours]
+
+
 def _name(table: str, statement: str) -> str:
     return f"guard_{table}_{statement.lower()}"
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tallybook.anchoring.anchor import Anchor
 from tallybook.book.chain import Identity, last_seq_of, new_adjustment, new_closing, next_link, read_identity
+from tallybook.book.condition import Flaw, flaws_of
 from tallybook.book.credentials import Credentials
 from tallybook.book.day_rows import (
     find_orphans,
@@ -22,7 +23,7 @@ from tallybook.book.day_rows import (
     read_histogram,
     read_stat,
 )
-from tallybook.book.engine import appending, create_engine, parse_book_url, reading
+from tallybook.book.engine import appending, create_engine, create_reader, insert_row, parse_book_url, reading
 from tallybook.book.entries import (
     Adjustment,
     AdjustmentMark,
@@ -33,7 +34,7 @@ from tallybook.book.entries import (
     read_closing,
     read_measures,
 )
-from tallybook.book.guards import missing_guards, raise_guards
+from tallybook.book.guards import missing_guards, raise_guards, strange_triggers
 from tallybook.book.migrate import migrate
 from tallybook.book.prunings import Prunings
 from tallybook.book.reconciliations import Reconciliations
@@ -44,7 +45,7 @@ from tallybook.digest import digest_day
 from tallybook.histogram import Histogram
 from tallybook.measures import MEASURE_NAMES, Totals, add_totals
 
-ENTRY_TABLES = (closings, adjustments)
+ENTRY_TABLES = {"closings": closings, "adjustments": adjustments}
 
 
 class AlreadyClosed(Exception):
@@ -101,6 +102,16 @@ class Book:
             raise
         return cls(engine, on_append)
 
+    @classmethod
+    def open_to_verify(cls, url: str) -> Book:
+        """Opens the book at `url` to be read only, as it is: nothing is made, migrated or written beside it."""
+        return cls(create_reader(parse_book_url(url)), lambda: None)
+
+    def flaws(self) -> list[Flaw]:
+        """What is wrong with the database itself; raises `BookTooOld` where it must be migrated before it is asked."""
+        with reading(self._engine) as connection:
+            return flaws_of(connection)
+
     def close(self) -> None:
         """Lets go of the database."""
         self._engine.dispose()
@@ -121,7 +132,7 @@ class Book:
             with appending(self._engine) as connection:
                 _check_open(connection, source, content.day)
                 closing = new_closing(next_link(connection), source, content, digest, now, prices)
-                connection.execute(sa.insert(closings), closing_row(closing))
+                insert_row(connection, closings, closing_row(closing))
                 if content.records:
                     insert_day(connection, closing, content)
         except Exception as error:
@@ -148,7 +159,7 @@ class Book:
             if restated is None or not restated[0]:
                 return None
             adjustment = new_adjustment(next_link(connection), source, before, *restated, now, prices)
-            connection.execute(sa.insert(adjustments), adjustment_row(adjustment))
+            insert_row(connection, adjustments, adjustment_row(adjustment))
         self._on_append()
         return adjustment
 
@@ -290,7 +301,7 @@ class Book:
     def entry_rows(self) -> list[tuple[str, sa.Row[Any]]]:
         """(table, row) of every entry as it lies there, in order of sequence: for who does not trust them."""
         with reading(self._engine) as connection:
-            rows = [(table.name, row) for table in ENTRY_TABLES for row in connection.execute(table.select())]
+            rows = [(name, row) for name, table in ENTRY_TABLES.items() for row in connection.execute(table.select())]
         return sorted(rows, key=lambda each: (type(each[1].seq) is not int, str(each[1].seq).zfill(20)))
 
     def raise_guards(self) -> list[str]:
@@ -305,6 +316,11 @@ class Book:
         """What the database would no longer refuse, though it should."""
         with reading(self._engine) as connection:
             return missing_guards(connection)
+
+    def strange_triggers(self) -> list[str]:
+        """Triggers that somebody else put on the guarded tables."""
+        with reading(self._engine) as connection:
+            return strange_triggers(connection)
 
 
 def _chosen(

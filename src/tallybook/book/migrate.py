@@ -27,7 +27,7 @@ def migrate(engine: sa.Engine, now: datetime, must_exist: bool = False) -> None:
     if must_exist and file and not Path(file).exists():
         raise NoBook(f"There is no book at {file}.", "Close a day first, or name another with --home or --book.")
     with reading(engine) as connection:
-        revision = _revision(connection)
+        revision = revision_of(connection)
     if revision == HEAD:
         return
     if must_exist and revision is None:
@@ -35,12 +35,13 @@ def migrate(engine: sa.Engine, now: datetime, must_exist: bool = False) -> None:
     with writing(engine) as connection:
         if lock := DIALECTS[engine.dialect.name].lock_migrations:
             connection.exec_driver_sql(lock)
-        if _revision(connection) != HEAD:
+        if revision_of(connection) != HEAD:
             _upgrade(connection)
             _identify(connection, now)
 
 
-def _revision(connection: sa.Connection) -> str | None:
+def revision_of(connection: sa.Connection) -> str | None:
+    """The schema that the database says it has; None for none. Raises `BookTooNew` for one that is not known here."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))

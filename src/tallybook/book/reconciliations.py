@@ -50,14 +50,22 @@ class Reconciliations:
         with reading(self._engine) as connection:
             return {row.source: row.compared_at for row in connection.execute(sa.select(comparisons))}
 
-    def note(self, source: str, days: Iterable[date], found: dict[date, tuple[str, Totals]], now: datetime) -> None:
+    def note(
+        self,
+        source: str,
+        days: Iterable[date],
+        found: dict[date, tuple[str, Totals]],
+        now: datetime,
+        whole: bool = False,
+    ) -> None:
         """Notes what comparing the days found; those in which nothing differs any more are forgotten.
 
-        `since` stays for as long as a day is in the same state. Nothing is written where nothing is new.
+        Only who compared the days `whole` can tell that slices agree again where the totals never differed. `since`
+        stays for as long as a day is in the same state. Nothing is written where nothing is new.
         """
         self._note_comparison(source, now)
         known = self.of(source)
-        agreed = [day for day in days if day not in found and day in known]
+        agreed = [day for day in days if day not in found and day in known and (whole or any(known[day].change))]
         news = {day: told for day, told in found.items() if day not in known or told != _told(known[day])}
         if not agreed and not news:
             return

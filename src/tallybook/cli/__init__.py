@@ -34,7 +34,7 @@ def tallybook() -> None:
     """Keep the daily books of LLM API traffic.
 
     Collect the request logs of LLM gateways, close every UTC day once into an immutable daily statistic, and read any
-    range from closed days. Start with `tallybook demo`, then `tallybook serve`.
+    range from closed days. For a first look: `tallybook --home ./tallybook-demo demo`.
     """
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 INTACT = "intact"
 SOUND = (INTACT, "truncated", "forked")
 SHOWN_DIGITS = 12
+SQLITE_HEADER = b"SQLite format 3\0"
 file_argument = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 
 
@@ -136,6 +137,14 @@ def _refuse_existing(file: Path, force: bool) -> None:
         raise UsageError(f"{file} is no file.", "Name the file that the copy is to be.")
     if file.exists() and not force:
         raise UsageError(f"{file} is there already.", "Give --force to replace it, or name another.")
+    if file.exists() and not _may_be_backup(file):
+        raise UsageError(f"{file} is no backup, but something else.", "Name another file.")
+
+
+def _may_be_backup(file: Path) -> bool:
+    """Whether it is a SQLite database, or empty: not even --force puts a copy in the place of anything else."""
+    with file.open("rb") as opened:
+        return opened.read(len(SQLITE_HEADER)) in (b"", SQLITE_HEADER)
 
 
 def _refuse_to_worsen(file: Path, verification: Verification) -> None:

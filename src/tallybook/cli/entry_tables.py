@@ -22,7 +22,7 @@ SHOWN_KEPT = 5
 def print_verdict(console: Console, answer: Row, home: Path) -> None:
     """The verdict, what it rests on, and each fault."""
     style = "green" if answer["verdict"] == "intact" else "bold red"
-    anchored = "anchored" if answer["anchored"] else "consistent, NOT anchored"
+    anchored = _anchored(answer) if answer["anchored"] else "consistent, NOT anchored"
     if answer["verdict"] != "intact":
         anchored = "compared with the anchors" if answer["anchored"] else "NOT anchored"
     adjusted = f", {count_of(answer['adjustments'], 'adjustment')}" if answer["adjustments"] else ""
@@ -30,7 +30,7 @@ def print_verdict(console: Console, answer: Row, home: Path) -> None:
     if answer["head"]:
         say(console, f"head  {answer['head']}")
     for fault in answer["faults"][:SHOWN_ROWS]:
-        say(console, f"  [red]{escape(_place(fault))}[/]  {fault['table']}: {escape(fault['fault'])}")
+        say(console, f"  [red]{escape(_place(fault))}[/]  {_column(fault)}: {escape(fault['fault'])}")
     if len(answer["faults"]) > SHOWN_ROWS:
         say(console, f"  and {len(answer['faults']) - SHOWN_ROWS} more; --json has them all")
     if answer["unguarded"]:
@@ -39,6 +39,9 @@ def print_verdict(console: Console, answer: Row, home: Path) -> None:
             console,
             f"[yellow]The database no longer refuses[/] {escape(what)}: `tallybook migrate` puts guards up again.",
         )
+    if answer["strangers"]:
+        what = escape(", ".join(answer["strangers"][:SHOWN_KEPT]))
+        say(console, f"[yellow]Triggers that are none of tallybook's[/]: {what}. They may change what is written.")
     if not answer["anchored"] and answer["closings"]:
         say(
             console,
@@ -46,16 +49,30 @@ def print_verdict(console: Console, answer: Row, home: Path) -> None:
         )
 
 
+def _anchored(answer: Row) -> str:
+    """How far: of the entries after the last anchor an intact chain says nothing."""
+    through, entries = answer["anchored_through"], answer["closings"] + answer["adjustments"]
+    return "anchored" if through == entries else f"anchored up to entry {through} of {entries}"
+
+
+def _column(fault: Row) -> str:
+    return f"{fault['table']}.{fault['field']}" if fault["field"] else str(fault["table"])
+
+
 def _place(fault: Row) -> str:
     named = " ".join(str(fault[part]) for part in ("source", "day") if fault[part])
     return named or (f"entry {fault['seq']}" if fault["seq"] else "the book")
 
 
-def print_drift(console: Console, drifts: Sequence[Row], silent: Sequence[str] = ()) -> None:
+def print_drift(console: Console, answer: Row) -> None:
     """Each day that its source tells differently now; nothing is said of sources that are silent."""
+    drifts = answer["results"]
+    if not answer["compared"]:
+        say(console, "There is no closed day to compare.")
+        return
     if not drifts:
-        others = " of the other sources" if silent else ""
-        say(console, f"Every closed day{others} is as its source tells it.")
+        others = " of the other sources" if answer["failed"] else ""
+        say(console, f"Every closed day{others} is as its source tells it: {answer['compared']:,} compared.")
         return
     pruned = [drift for drift in drifts if drift.get("pruned")]
     listed = [drift for drift in drifts if not drift.get("pruned")]
@@ -86,10 +103,10 @@ def _change(change: Row) -> str:
     return ", ".join(f"{name} {int(value):+,}" for name, value in shown.items()) or "other slices, same totals"
 
 
-def print_adjustments(console: Console, adjustments: Sequence[Row]) -> None:
+def print_adjustments(console: Console, adjustments: Sequence[Row], is_chosen: bool = False) -> None:
     """Each adjustment: what it is to, when it was recorded, why, and by how much."""
     if not adjustments:
-        say(console, "No closed day was ever adjusted.")
+        say(console, "None of these closed days was adjusted." if is_chosen else "No closed day was ever adjusted.")
         return
     table = _wrapping_table("entry", "recorded at", "day", "source", "change")
     for each in adjustments:

@@ -248,7 +248,8 @@ def print_status(console: Console, answer: Row) -> None:
     if not answer["sources"]:
         say(
             console,
-            "No records yet. Send some to POST /v1/log-records, `tallybook import` a file, or try `tallybook demo`.",
+            "No records yet. Send some to POST /v1/log-records, `tallybook import` a file, "
+            "or have a look with `tallybook --home ./tallybook-demo demo`.",
         )
         return
     for source in answer["sources"]:

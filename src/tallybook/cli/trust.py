@@ -39,11 +39,15 @@ def verify(anchor: Path | None, as_json: bool) -> int:
 
 def _verdict(anchors: Any, as_json: bool) -> dict[str, Any]:
     """A book that cannot even be opened has a verdict too; people are told by the error itself."""
+    from tallybook.book.ledger import Book
     from tallybook.verification import verdict_on, verify_book
 
     try:
-        with opened_book() as book:
+        book = Book.open_to_verify(settings().book)
+        try:
             return verify_book(book, anchors).as_json()
+        finally:
+            book.close()
     except BookError as error:
         verification = verdict_on(error)
         if verification is None or not as_json:
@@ -69,7 +73,7 @@ def reconcile(first: str | None, last: str | None, post: bool, as_json: bool) ->
     if as_json:
         print_json(answer)
     else:
-        entry_tables.print_drift(out, answer["results"], [failed["source"] for failed in answer["failed"]])
+        entry_tables.print_drift(out, answer)
     for failed in answer["failed"]:
         click.echo(f"tallybook: {failed['source']}: {failed['reason']} Run it again when the source is back.", err=True)
     return 1 if answer["failed"] else 0
@@ -86,15 +90,15 @@ def adjustments(first: str | None, last: str | None, source: str | None, as_json
 
     Each is a signed correction that was added to a closed day later on, with its reason and when it was recorded.
     """
-    from tallybook.days import parse_day
+    from tallybook.periods import bounds_of
 
+    bounds = bounds_of(first, last)
     with opened_book() as book:
-        days = [None if day is None else parse_day(day) for day in (first, last)]
-        listed = [adjustment.as_json() for adjustment in book.adjustments(source, *days)]
+        listed = [adjustment.as_json() for adjustment in book.adjustments(source, *bounds)]
     if as_json:
         print_json({"adjustments": listed})
     else:
-        entry_tables.print_adjustments(out, listed)
+        entry_tables.print_adjustments(out, listed, is_chosen=bool(first or last or source))
 
 
 @click.command()

@@ -42,6 +42,7 @@ LIVE_S, CLOSED_S, WAITING_S = 5, 30, 1
 """How often a page asks anew: with today in it, with closed days only, and while nothing has arrived."""
 
 SMALLEST_COMPRESSED = 600
+NO_FOLDERS = ("book", "day", "sign-in")
 FOR_EVER = "public, max-age=31536000, immutable"
 AnyRequest = Request[Any, Any, Any]
 
@@ -80,7 +81,7 @@ def _raw_path(request: AnyRequest) -> str:
 def without_slash(request: AnyRequest) -> Response[bytes] | None:
     """Leads from `book/` to `book`: in that folder, which is none, each relative link would go wrong."""
     path = _raw_path(request)
-    if request.method != "GET" or path == "/" or not path.endswith("/") or path.startswith("/v1/"):
+    if request.method != "GET" or not path.endswith("/") or path.strip("/") not in NO_FOLDERS:
         return None
     headers = {**HEADERS, "Location": framing(request)["root"] + own_url(request)}
     return Response(b"", status_code=308, media_type="text/html", headers=headers)

@@ -33,7 +33,7 @@
   document.addEventListener("pointerdown", (event) => {
     isTouch = event.pointerType === "touch";
     const mark = marked(event);
-    if (isTouch && !(mark && key(mark) === touched)) { tip.hidden = true; touched = ""; }
+    if (isTouch && mark?.dataset.title !== touched) { tip.hidden = true; touched = ""; }
   });
   document.addEventListener("pointermove", (event) => {
     if (event.pointerType === "touch") return;
@@ -43,9 +43,9 @@
   });
   document.addEventListener("click", (event) => {
     const mark = isTouch && event.detail && marked(event);
-    if (!mark || key(mark) === touched) return;
+    if (!mark || mark.dataset.title === touched) return;
     event.preventDefault();
-    touched = key(mark);
+    touched = mark.dataset.title;
     tell(mark, event.clientX, event.clientY);
   });
   document.addEventListener("focusin", (event) => {
