@@ -142,7 +142,8 @@ def test_notes_stand_beside_each_other_and_their_links_look_like_links(
     page = new_page(month.url)
     demo, restated = page.locator(".notes .note.demo"), page.locator(".notes .note.restated")
     first, second = demo.bounding_box(), restated.bounding_box()
-    assert first and second
+    assert first
+    assert second
     assert (first["y"], first["x"] + first["width"] < second["x"]) == (second["y"], True)
     expect(restated.get_by_role("link")).to_have_css("text-decoration-line", "underline")
 
