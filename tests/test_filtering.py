@@ -16,6 +16,7 @@ from stories import NOW, TODAY, YESTERDAY, put, record
 from tallybook.adjusting import adjust_day
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import load_settings
+from tallybook.errors import UsageError
 from tallybook.source import DEFAULT_SLICING
 
 LATER = NOW + timedelta(hours=5)
@@ -120,3 +121,29 @@ def test_every_vintage_is_narrowed(keepers: Any) -> None:
     assert keeper.stats(**day, basis="original")["totals"]["requests"] == 1
     assert keeper.stats(**day, as_of="2026-11-23T06:00:00Z")["totals"]["requests"] == 2
     assert keeper.stats(**day, as_of="2026-11-23T05:59:59Z")["totals"]["requests"] == 0
+
+
+def test_by_what_no_day_was_sliced_nothing_can_be_narrowed_and_no_row_is_said_to_be_unknown(keepers: Any) -> None:
+    """A dimension that is not kept is not one of which all records know nothing."""
+    keeper = keepers()
+    put(keeper.logs, record("11-20 10:00", user="ann"), record("11-22 10:00", user="ann"))
+    keeper.run_once()
+    days = {"first": "2026-11-20", "last": "2026-11-22"}
+    assert keeper.stats(**days, by="user")["not_sliced"] == {"user": 2}
+    assert "not_sliced" not in keeper.stats(**days, by="team")
+    with pytest.raises(UsageError, match="Nothing is kept by user of the days of this period") as refused:
+        keeper.stats(**days, filters=["user=ann"])
+    assert refused.value.remedy.startswith("Put it into `dimensions` of tallybook.toml")
+
+
+def test_days_that_are_sliced_by_it_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    for dimensions, day in ((("model",), 20), (("model", "user"), 22)):
+        settings_of = load_settings({"home": str(tmp_path / "home"), "dimensions": ",".join(dimensions)}, {})
+        keeper = Bookkeeper(settings_of, lambda: LATER)
+        put(keeper.logs, record(f"11-{day} 10:00", user="ann"))  # type: ignore[arg-type]
+        keeper.close(day=f"2026-11-{day}")
+        keeper.close_all()
+    keeper = Bookkeeper(load_settings({"home": str(tmp_path / "home")}, {}), lambda: LATER)
+    told = keeper.stats(first="2026-11-20", last="2026-11-22", filters=["user=ann"])
+    assert (told["totals"]["requests"], told["not_sliced"]) == (1, {"user": 1})
+    keeper.close_all()

@@ -104,6 +104,7 @@ class _Cached:
     histograms: Integers
     changes: list[Change]
     breakdowns: dict[str, Breakdown] = field(default_factory=dict)
+    unsliced: dict[str, set[date]] = field(default_factory=dict)
     buckets: Buckets | None = None
 
 
@@ -149,6 +150,14 @@ class SourceFigures:
         """The dense histogram of each day of the range: an array of days by buckets."""
         cached, low, high = self._span(first, last)
         return cached.histograms[low : high + 1]
+
+    def unsliced(self, dimension: str, first: date, last: date) -> int:
+        """Of how many days of the range that were closed with records nothing is kept by the dimension."""
+        cached, *_ = self._span(first, last)
+        if dimension not in cached.unsliced:
+            unsliced = self._book.days_not_sliced_by(self._source, dimension, cached.first, cached.last)
+            cached.unsliced[dimension] = unsliced & self.closings.keys()
+        return sum(first <= day <= last for day in cached.unsliced[dimension])
 
     def breakdown(self, dimension: str, first: date, last: date) -> dict[str | None, Integers]:
         """The totals of the range by value of the dimension."""

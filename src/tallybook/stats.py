@@ -139,6 +139,7 @@ class _Answer:
             "adjustments": sum(figures.adjustments(*self._range) for figures in self._chosen.values()),
             "sources": list(self._chosen),
             "unknown": self._unknown(),
+            **({"not_sliced": unsliced} if (unsliced := self._unsliced()) else {}),
         }
         return answer | (
             {"by": {"dimension": self._query.by, "rows": self._by_rows(self._query.by)}} if self._query.by else {}
@@ -226,6 +227,24 @@ class _Answer:
             for measure in sorted(silent | self._blind[name]):
                 found.setdefault("cost_usd" if measure == "cost_nanousd" else measure, []).append(name)
         return found
+
+    def _unsliced(self) -> dict[str, int]:
+        """Of how many closed days nothing is kept by a dimension that was asked for; refuses to call nothing 0."""
+        narrowed = [dimension for dimension, _ in self._query.filters.wanted]
+        asked = dict.fromkeys([*narrowed, *([self._query.by] if self._query.by else [])])
+        counts = {name: sum(each.unsliced(name, *self._range) for each in self._chosen.values()) for name in asked}
+        everything = self._days_with_records()
+        if blind := next((name for name in narrowed if counts[name] == everything > 0), None):
+            raise UsageError(
+                f"Nothing is kept by {blind} of the days of this period.",
+                "Put it into `dimensions` of tallybook.toml: that holds for days that are closed from then on.",
+            )
+        return {name: count for name, count in counts.items() if count}
+
+    def _days_with_records(self) -> int:
+        first, last = self._range
+        closings = (closing for figures in self._chosen.values() for closing in figures.closings.values())
+        return sum(first <= closing.day <= last and closing.state == "closed" for closing in closings) + len(self._live)
 
     def _breakdown(self, dimension: str) -> dict[str | None, Totals]:
         rows: dict[str | None, Totals] = {}

@@ -260,6 +260,13 @@ class Book:
         with reading(self._engine) as connection:
             return [_daily_stat(row) for row in connection.execute(query)]
 
+    def days_not_sliced_by(self, source: str, dimension: str, first: date, last: date) -> set[date]:
+        """The source's days that had records, and of which nothing is kept by the dimension."""
+        kept = daily_stats.c.dimensions.contains(f'"{dimension}"')
+        query = in_range(sa.select(daily_stats.c.date).where(~kept), daily_stats, source, first, last)
+        with reading(self._engine) as connection:
+            return {date.fromisoformat(day) for day in connection.scalars(query)}
+
     def breakdown(
         self, source: str, dimension: str | None, first: date, last: date, wanted: Narrowing = ()
     ) -> list[tuple[str, str | None, Totals]]:

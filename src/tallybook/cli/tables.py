@@ -27,6 +27,7 @@ from tallybook.cli.cells import (
     shown_path,
     sparkline,
 )
+from tallybook.measures import HISTOGRAM_DIMENSIONS
 from tallybook.wording import count_of
 
 Row = dict[str, Any]
@@ -79,15 +80,27 @@ def print_stats(console: Console, answer: Row) -> None:
 
 
 def _print_unknown(console: Console, answer: Row) -> None:
-    """What a dash means, and which source does not know it."""
+    """What a dash means and which source does not know it, and what else to know of the figures."""
     shown = {name: answer["unknown"][name] for name in SHOWN_MEASURES if name in answer["unknown"]}
     if shown:
         told = "; ".join(
             f"{name.replace('_sum_ms', '')} of {', '.join(map(name_of, who))}" for name, who in shown.items()
         )
         say(console, f"[dim]\N{EN DASH} is unknown, not zero: {told}[/]")
+    for dimension, days in answer.get("not_sliced", {}).items():
+        say(console, f"[yellow]Nothing is kept by {dimension} of {count_of(days, 'closed day')}[/] of this period.")
+    if not _asked_of(answer) <= {*HISTOGRAM_DIMENSIONS}:
+        say(console, "[dim]Latencies are kept by provider and model only.[/]")
+    if answer["adjustments"]:
+        say(console, f"[dim]Restated: {count_of(answer['adjustments'], 'adjustment')}, counted in here.[/]")
     for name, reason in answer.get("unreachable", {}).items():
         say(console, f"[yellow]Today without {escape(name)}[/]: {escape(reason)}")
+
+
+def _asked_of(answer: Row) -> set[str]:
+    """The dimensions that the answer is narrowed or broken down by."""
+    narrowed = {text.partition("=")[0] for text in answer.get("filters", ())}
+    return narrowed | ({answer["by"]["dimension"]} if "by" in answer else set())
 
 
 SHOWN_MEASURES = ("failed", "tokens_in", "tokens_out", "cost_usd", "latency_sum_ms")
