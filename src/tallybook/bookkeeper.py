@@ -370,6 +370,7 @@ class Bookkeeper:
         wanted = Declaration(
             name=name, url=url, preset=preset, query=query, columns=columns or {}, settings=settings or {}
         )
+        self._registry.check_new(wanted)
         watch.on_progress("looking at the source", None)
         return self._attachments.attach(wanted, self.now()).as_json()
 

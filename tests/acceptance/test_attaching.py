@@ -92,7 +92,7 @@ class TestOnEveryEngine:
         home.do("backfill", ago(3), ago(1))
         assert home.ask("stats", "today")["totals"]["tokens_in"] == 7
         assert home.ask("stats", "last7d", "--live")["totals"]["requests"] == 4
-        assert home.ask("reconcile") == {"results": [], "failed": []}
+        assert home.ask("reconcile") == {"results": [], "failed": [], "compared": 3}
 
 
 class TestWhatIsPrinted:
@@ -388,6 +388,15 @@ class TestDetaching:
             "The source 'gw' is attached already. "
             "Choose another name, or run: tallybook detach gw. Its closed days stay."
         )
+
+    def test_the_same_records_are_not_attached_twice(self, home: Home, tmp_path: Path) -> None:
+        url = new_api(tmp_path / "one-api.db").url
+        home.do("attach", "gw", url, "--preset", "new-api")
+        assert home.run("attach", "again", url, "--preset", "new-api").failed_plainly(2) == (
+            "The same records are attached already, as 'gw': each would count twice, for good. "
+            "Read them by --source gw, or attach others."
+        )
+        home.do("attach", "other", url, "--preset", "new-api", "--set", "quota_per_usd=1000")
 
     def test_who_is_not_attached_cannot_be_detached(self, home: Home, tmp_path: Path) -> None:
         assert home.run("detach", "gw").failed_plainly(2) == "There is no attached source 'gw'. Use one of: (none)."

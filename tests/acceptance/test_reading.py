@@ -78,3 +78,26 @@ def test_a_report_by_a_dimension_that_is_none_is_refused(one_day: Home, tmp_path
     ran = one_day.run("report", "2026-03-02", "-o", str(file), "--filter", "colour=red")
     assert ran.failed_plainly(2).startswith("There is no dimension 'colour'.")
     assert not file.exists()
+
+
+def test_a_long_period_shows_what_there_is_and_not_the_days_before_it(home: Home) -> None:
+    days = [f"2026-03-0{day}T10:00:00Z,gpt-5,200" for day in range(1, 5)]
+    home.do("import", home.file("days.csv", "created_at,model_name,status_code", *days))
+    home.do("backfill", "2026-03-01", "2026-03-04")
+    shown = run("--home", str(home.path), "stats", "2026-01-01..2026-03-04", env={"COLUMNS": "80"}).out
+    assert "requests  ████  1 to 1 a day" in shown
+    assert [line.split()[:2] for line in shown.splitlines() if re.match("2026-03-0. ", line)] == [
+        [f"2026-03-0{day}", "closed"] for day in range(1, 5)
+    ]
+
+
+def test_what_is_kept_by_no_team_and_what_was_restated_is_said(one_day: Home) -> None:
+    late = one_day.file("late.csv", "created_at,model_name,status_code", "2026-03-02T13:00:00Z,gpt-5,200")
+    one_day.do("import", late)
+    one_day.do("reconcile", "--post")
+    shown = one_day.do("stats", "2026-03-02", "--by", "team")
+    assert "Latencies are kept by provider and model only." in shown
+    assert "Restated: 1 adjustment, counted in here." in shown
+    assert "Nothing is kept by user of 1 closed day of this period." in one_day.do(
+        "stats", "2026-03-02", "--by", "user"
+    )

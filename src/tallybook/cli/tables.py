@@ -154,15 +154,18 @@ TRENDS: dict[str, tuple[Callable[[Row], float | None], Callable[[Any], str]]] = 
 """What is drawn day by day, and how its least and its most are written."""
 
 SHORTEST_TREND, LONGEST_TREND = 3, 92
+TREND_WORDS = 44
+"""How many columns of the terminal the words around a trend may take; the days that are left without are the oldest."""
 
 
 def _print_trends(console: Console, series: Sequence[Row]) -> None:
     """How the figures went from day to day, where there are days enough to see it and not too many for a line."""
     if not SHORTEST_TREND <= len(series) <= LONGEST_TREND:
         return
+    latest = [row for row in series if row["state"] != "before"][-max(console.width - TREND_WORDS, SHORTEST_TREND) :]
     grid = Table.grid(padding=(0, 2))
     for name, (of, write) in TRENDS.items():
-        values = [of(row) if row["requests"] else None for row in series]
+        values = [of(row) if row["requests"] else None for row in latest]
         known = [value for value in values if value is not None]
         if len(known) >= SHORTEST_TREND:
             grid.add_row(
@@ -202,11 +205,16 @@ def _series_table(series: Sequence[Row]) -> Table:
     figures = _shown_figures([row for row in series if row["requests"]])
     table = new_table("day", "state", "", *figures, left=3)
     largest = max((int(row["requests"]) for row in series), default=0)
-    for row in series:
+    for row in _from_the_first(series):
         state = Text(row["state"], style=STATE_STYLES[row["state"]])
         cells = [figure(row) for figure in figures.values()] if row["requests"] else [""] * len(figures)
         table.add_row(row["date"], state, bar(int(row["requests"]), largest), *cells)
     return table
+
+
+def _from_the_first(series: Sequence[Row]) -> Sequence[Row]:
+    """The days without those before the first record, unless there is nothing else."""
+    return [row for row in series if row["state"] != "before"] or series
 
 
 def _by_table(by: Row) -> Table:

@@ -99,6 +99,17 @@ class Registry:
                 f"Choose another name, or run: tallybook detach {name}. Its closed days stay.",
             )
 
+    def check_new(self, wanted: Declaration) -> None:
+        """Raises `UsageError` for a name that no new source can have, and for records that another source reads."""
+        self.check_free(wanted.name)
+        told = _declared(msgspec.structs.replace(wanted, name=""))
+        for source in self.sources():
+            if _declared(msgspec.structs.replace(source.declaration, name="")) == told:
+                raise UsageError(
+                    f"The same records are attached already, as {source.name!r}: each would count twice, for good.",
+                    f"Read them by --source {source.name}, or attach others.",
+                )
+
     def add(self, declaration: Declaration) -> None:
         """Keeps the source from now on."""
         with self._lock:
