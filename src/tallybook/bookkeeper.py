@@ -278,17 +278,17 @@ class Bookkeeper:
     ) -> Answer:
         """Compares closed days with what their sources say now, and with `post` adjusts those that drifted.
 
-        A source that says nothing is named in `failed`; `compared` counts the closed days of all.
+        A source that says nothing is named in `failed`; `compared` counts the closed days of the others.
         """
         drifts, silent = [], []
         bounds, compared = bounds_of(first, last), 0
         for source in self.sources():
             days = sorted(self.book.days_closed(source.name, *bounds))
-            compared += len(days)
             try:
                 for drift in self._reconcile(source, days, post):
                     drifts.append(drift)
                     watch.on_result(drift)
+                compared += len(days)
             except (LogsError, CloseFailed) as error:
                 silent.append({"source": source.name, "reason": error.message})
         self._heads.send(self.now())

@@ -218,7 +218,11 @@ class TestDown:
         keeper.attach(name="other", url=other)
         ticked(keeper)
         with trouble.begun():
-            assert keeper.reconcile() == {"results": [], "failed": [{"source": "gw", "reason": trouble.reason}]}
+            assert keeper.reconcile() == {
+                "results": [],
+                "failed": [{"source": "gw", "reason": trouble.reason}],
+                "compared": 1,
+            }
 
     def test_one_that_is_down_cannot_be_attached(self, keeper: Bookkeeper, trouble: Trouble) -> None:
         with trouble.begun(), pytest.raises(SourceDown) as caught:

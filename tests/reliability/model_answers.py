@@ -86,6 +86,9 @@ def expected_stats(model: Model, vintage: Vintage, first: date, last: date, by: 
     }
     if vintage.as_of:
         answer["as_of"] = stamp(vintage.as_of)
+    closed = [entry.told for day, entry in vintage.closings().items() if first <= day <= last and entry.told.records]
+    if by and (unsliced := sum(by not in told.cut.dimensions for told in closed)):
+        answer["not_sliced"] = {by: unsliced}
     return answer | ({"by": {"dimension": by, "rows": figures.by_value(shown.values(), by)}} if by else {})
 
 

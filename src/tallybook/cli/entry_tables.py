@@ -67,8 +67,9 @@ def _place(fault: Row) -> str:
 def print_drift(console: Console, answer: Row) -> None:
     """Each day that its source tells differently now; nothing is said of sources that are silent."""
     drifts = answer["results"]
-    if not answer["compared"]:
-        say(console, "There is no closed day to compare.")
+    if not drifts and not answer["compared"]:
+        if not answer["failed"]:
+            say(console, "There is no closed day to compare.")
         return
     if not drifts:
         others = " of the other sources" if answer["failed"] else ""
