@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pyarrow as pa
+import pytest
 import sqlalchemy as sa
 
 from tallybook.book.guards import GUARDED
 from tallybook.book.ledger import Book
 from tallybook.collect.log_records import decode_log_records
+from tallybook.content import DayContent
 from tallybook.days import epoch_us
 from tallybook.logs.columns import Batch, stored_table, to_batch
 from tallybook.logs.store import LogStore
 from tallybook.measures import MEASURE_FIELDS, MEASURE_NAMES
 from tallybook.records import STORED_FIELDS
 from tallybook.shape import STRING_FIELDS
+from tallybook.source import Slicing
 from tallybook.sources.relation import Relation
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -177,3 +180,16 @@ def delete_days(logs: LogStore, *days: date) -> int:
     """Takes the records of the days out of the logs, as pruning does; answers how many there were."""
     deleted = logs.delete_days(date(2100, 1, 1), lambda day, _: None if day in days else "another day")
     return sum(deleted.records.values())
+
+
+def days_read(keeper: Any, monkeypatch: pytest.MonkeyPatch) -> list[date]:
+    """The days that our own logs are asked for from now on."""
+    read: list[date] = []
+    contents = keeper.logs.contents
+
+    def noting(days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
+        read.extend(days)
+        return contents(days, slicing)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(keeper.logs, "contents", noting)
+    return read

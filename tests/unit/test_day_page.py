@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from datetime import date
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stories import NOW, delete_days, put, record, sqlite_table
+from stories import NOW, days_read, delete_days, put, record, sqlite_table
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import load_settings
-from tallybook.content import DayContent
 from tallybook.days import parse_day
 from tallybook.page.asked import Asked
 from tallybook.page.day import DayView
 from tallybook.page.reading_day import read_day
-from tallybook.source import Slicing
 
 
 @pytest.fixture
@@ -112,19 +109,6 @@ def test_there_is_no_day_after_today(keeper: Any) -> None:
     assert (today.is_live, today.tiles[0].text, today.following) == (True, "1", "")
     assert day(keeper, "2027-11-17").following == ""
     assert day(keeper, "2026-11-22").following == "day?day=2026-11-23"
-
-
-def days_read(keeper: Any, monkeypatch: pytest.MonkeyPatch) -> list[date]:
-    """The days that our own logs are asked for from now on."""
-    read: list[date] = []
-    contents = keeper.logs.contents
-
-    def noting(days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
-        read.extend(days)
-        return contents(days, slicing)  # type: ignore[no-any-return]
-
-    monkeypatch.setattr(keeper.logs, "contents", noting)
-    return read
 
 
 def test_today_is_read_once_for_all_that_is_shown(keeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:

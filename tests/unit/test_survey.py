@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stories import NOW, TODAY, put, record
+from stories import NOW, TODAY, days_read, put, record
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.config import load_settings
-from tallybook.content import DayContent
 from tallybook.errors import UnknownName, UsageError
 from tallybook.operations import calendar_days, calendars, first_day_of, survey, with_today
 from tallybook.page.asked import Asked
 from tallybook.page.overview import Overview, overview
 from tallybook.page.reading import read_rows
 from tallybook.page.remembering import Memory
-from tallybook.source import Slicing
 
 
 @pytest.fixture
@@ -94,19 +92,6 @@ def test_days_that_are_missing_are_not_called_empty(keeper: Any) -> None:
     assert [note.text for note in view.notes] == ["2 days of this period are not closed yet."]
     partly = shown(keeper, Asked(first="2026-11-20", last="2026-11-22"))
     assert requests_in(partly) == "1"
-
-
-def days_read(keeper: Any, monkeypatch: pytest.MonkeyPatch) -> list[date]:
-    """The days that our own logs are asked for from now on."""
-    read: list[date] = []
-    contents = keeper.logs.contents
-
-    def noting(days: Sequence[date], slicing: Slicing) -> Generator[DayContent]:
-        read.extend(days)
-        return contents(days, slicing)  # type: ignore[no-any-return]
-
-    monkeypatch.setattr(keeper.logs, "contents", noting)
-    return read
 
 
 def test_today_is_read_once_for_a_look_and_anew_for_the_next(keeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
