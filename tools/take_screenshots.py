@@ -23,7 +23,8 @@ VIEWS: dict[str, dict[str, Any]] = {
     "book": {"path": "book", "color_scheme": "light"},
     "phone": {"path": "", "color_scheme": "dark", "width": 390, "height": 844},
 }
-DAYS = 100
+DAYS = 190
+"""As many as it takes for 90 days to have as many before them."""
 
 
 @contextmanager
