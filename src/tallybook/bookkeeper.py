@@ -370,9 +370,10 @@ class Bookkeeper:
         wanted = Declaration(
             name=name, url=url, preset=preset, query=query, columns=columns or {}, settings=settings or {}
         )
-        self._registry.check_new(wanted)
         watch.on_progress("looking at the source", None)
-        return self._attachments.attach(wanted, self.now()).as_json()
+        same = self._registry.same_as(wanted)
+        found = self._attachments.attach(wanted, self.now()).as_json()
+        return found | ({"same_as": same} if same else {})
 
     def attached_sources(self, watch: Watch = Watch()) -> Answer:  # noqa: ARG002 - every operation is called alike
         """The attached sources, as they were declared; none of them is asked anything."""

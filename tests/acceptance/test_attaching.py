@@ -389,14 +389,13 @@ class TestDetaching:
             "Choose another name, or run: tallybook detach gw. Its closed days stay."
         )
 
-    def test_the_same_records_are_not_attached_twice(self, home: Home, tmp_path: Path) -> None:
-        url = new_api(tmp_path / "one-api.db").url
-        home.do("attach", "gw", url, "--preset", "new-api")
-        assert home.run("attach", "again", url, "--preset", "new-api").failed_plainly(2) == (
-            "The same records are attached already, as 'gw': each would count twice, for good. "
-            "Read them by --source gw, or attach others."
-        )
-        home.do("attach", "other", url, "--preset", "new-api", "--set", "quota_per_usd=1000")
+    def test_who_attaches_the_same_records_twice_is_told(self, home: Home, tmp_path: Path) -> None:
+        words = [new_api(tmp_path / "one-api.db").url, "--preset", "new-api"]
+        told = "the same records are attached as gw already: each will count twice"
+        assert told not in " ".join(home.do("attach", "gw", *words).split())
+        assert told in " ".join(home.do("attach", "again", *words).split())
+        assert home.ask("attach", "third", *words)["same_as"] == "again"
+        assert "same_as" not in home.ask("attach", "other", *words, "--set", "quota_per_usd=1000")
 
     def test_who_is_not_attached_cannot_be_detached(self, home: Home, tmp_path: Path) -> None:
         assert home.run("detach", "gw").failed_plainly(2) == "There is no attached source 'gw'. Use one of: (none)."

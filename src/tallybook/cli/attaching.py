@@ -124,13 +124,18 @@ def _print_found(console: Console, found: dict[str, Any]) -> None:
     for label, value in _found_rows(found):
         grid.add_row(f"  [dim]{label}[/]", value)
     console.print(grid)
-    for warning in found["warnings"]:
+    for warning in [*_twice(found), *found["warnings"]]:
         say(console, f"  [yellow]{escape(warning)}[/]")
     if found["create_index"]:
         say(console, f"  it would help:  {escape(found['create_index'])};")
     if found["first_record"]:
         days = f"{found['first_record'][:10]} {found['yesterday']['day']}"
         say(console, f"Attached. To close what there is: tallybook backfill {days} --source {name}")
+
+
+def _twice(found: dict[str, Any]) -> list[str]:
+    same = found.get("same_as")
+    return [f"the same records are attached as {same} already: each will count twice"] if same else []
 
 
 def _found_rows(found: dict[str, Any]) -> list[tuple[str, str]]:

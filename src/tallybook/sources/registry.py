@@ -99,16 +99,15 @@ class Registry:
                 f"Choose another name, or run: tallybook detach {name}. Its closed days stay.",
             )
 
-    def check_new(self, wanted: Declaration) -> None:
-        """Raises `UsageError` for a name that no new source can have, and for records that another source reads."""
-        self.check_free(wanted.name)
+    def same_as(self, wanted: Declaration) -> str | None:
+        """The name of a source that reads the same records already, so that each would count twice."""
         told = _declared(msgspec.structs.replace(wanted, name=""))
-        for source in self.sources():
-            if _declared(msgspec.structs.replace(source.declaration, name="")) == told:
-                raise UsageError(
-                    f"The same records are attached already, as {source.name!r}: each would count twice, for good.",
-                    f"Read them by --source {source.name}, or attach others.",
-                )
+        alike = (
+            source.name
+            for source in self.sources()
+            if _declared(msgspec.structs.replace(source.declaration, name="")) == told
+        )
+        return next(alike, None)
 
     def add(self, declaration: Declaration) -> None:
         """Keeps the source from now on."""
