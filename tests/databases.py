@@ -123,7 +123,7 @@ def mariadb_server() -> Iterator[str]:
     if not install or not server:
         raise FileNotFoundError("there is no mariadbd; on Debian: apt-get install mariadb-server")
     # The path of a socket must be short.
-    with tempfile.TemporaryDirectory(prefix="tb", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="tb") as folder:
         data, socket = f"{folder}/data", f"{folder}/s"
         user = ["--user=root"] if os.geteuid() == 0 else []
         making = [install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", *user]

@@ -162,7 +162,7 @@ class Place:
         else:
             name = f"{self.url.partition('?')[0].rpartition('/')[2]}_{self._number}"
             template = self.url.partition("?")[0].rpartition("/")[2]
-            self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
             yield Place("postgresql", self.server.replace("/postgres?", f"/{name}?"), folder)
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
         shutil.rmtree(folder)

@@ -7,9 +7,7 @@ prints the steps that lead to it, made as few as they can be.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,6 @@ from reliability.figures import report
 from reliability.stateful_home import Books, Homes, PostgreSQLBooks, SQLiteBooks
 from reliability.stateful_machine import START, HomeMachine
 
-IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a name nobody knows is made in it
 STEPS = 30
 QUICK_RUNS = 12
 RUNS = int(os.environ.get("TALLYBOOK_STATEFUL_RUNS", "500"))
@@ -42,29 +39,22 @@ NAMED = (
 )
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """In memory where that is a folder: a home is made for each run, and a thousand files synced."""
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as name:
-        yield Path(name)
-
-
-def test_a_few_histories(folder: Path) -> None:
-    _try("a few histories on SQLite", folder, SQLiteBooks(), QUICK_RUNS, SEED)
+def test_a_few_histories(tmp_path: Path) -> None:
+    _try("a few histories on SQLite", tmp_path, SQLiteBooks(), QUICK_RUNS, SEED)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("part", range(PARTS["SQLite"]))
-def test_histories_on_sqlite(folder: Path, part: int) -> None:
-    _try(f"histories on SQLite, part {part + 1}", folder, SQLiteBooks(), _share(), SEED + part)
+def test_histories_on_sqlite(tmp_path: Path, part: int) -> None:
+    _try(f"histories on SQLite, part {part + 1}", tmp_path, SQLiteBooks(), _share(), SEED + part)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)
-def test_histories_on_postgresql(folder: Path, postgres_server: str) -> None:
+def test_histories_on_postgresql(tmp_path: Path, postgres_server: str) -> None:
     books = PostgreSQLBooks(postgres_server)
-    _try("histories on PostgreSQL", folder, books, _share(), SEED + PARTS["SQLite"])
+    _try("histories on PostgreSQL", tmp_path, books, _share(), SEED + PARTS["SQLite"])
 
 
 def _share() -> int:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from tallybook.errors import LogsError
@@ -28,7 +27,7 @@ ROWS_AT_ONCE = 100_000
 """So many are in memory, and in a row group of the file."""
 
 USD = pa.decimal128(18, 9)
-ONE_NANOUSD = pa.scalar(Decimal("0.000000001"), pa.decimal128(9, 9))
+ONE_NANOUSD = Decimal("0.000000001")
 SCHEMA = pa.schema(
     [
         pa.field(
@@ -116,7 +115,8 @@ def _write(part: Path, records: Iterable[pa.RecordBatch]) -> None:
 
 def _as_imported(records: pa.RecordBatch) -> pa.RecordBatch:
     """Records as they are stored, in the columns of `SCHEMA`: a cost is one in dollars, to the last digit."""
-    cost_usd = pc.multiply(records["cost_nanousd"].cast(pa.decimal128(19)), ONE_NANOUSD)
+    one_nanousd = pa.scalar(ONE_NANOUSD, pa.decimal128(9, 9))
+    cost_usd = pc.multiply(records["cost_nanousd"].cast(pa.decimal128(19)), one_nanousd)
     columns = {**{name: records[name] for name in STORED_SCHEMA.names}, "cost_usd": cost_usd}
     return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in SCHEMA], schema=SCHEMA)
 
@@ -141,6 +141,8 @@ _ANY_DIFFERENCE = (
 
 def _same_records(file: Path, part: Path) -> bool:
     """Whether both files hold the same records, in whatever order."""
+    import pyarrow.dataset as ds  # noqa: PLC0415 - it brings Pandas along, a quarter of a second for every command
+
     if _sha256(file) == _sha256(part):
         return True
     try:
