@@ -34,6 +34,7 @@ settings.register_profile(
 settings.load_profile("tallybook")
 
 IN_MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 << 30  # noqa: S108 - folders of names that nobody knows are made in it
+ACCEPTANCE = Path(__file__).parent / "acceptance"
 
 _database_numbers = itertools.count()
 
@@ -43,6 +44,14 @@ def pytest_configure() -> None:
     if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
         os.environ["TMPDIR"] = str(IN_MEMORY)
         tempfile.tempdir = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lies in `acceptance` is marked so."""
+    for item in items:
+        if ACCEPTANCE in item.path.parents:
+            item.add_marker(pytest.mark.acceptance)
 
 
 @pytest.fixture(scope="session")

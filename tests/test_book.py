@@ -30,7 +30,7 @@ from tallybook.book.ledger import Book
 from tallybook.book.migrate import HEAD, KNOWN_REVISIONS, MIGRATIONS
 from tallybook.book.schema import metadata
 from tallybook.content import DayContent, Slice, empty_content
-from tallybook.errors import BookError, BookTooNew, UsageError
+from tallybook.errors import BookError, BookTooNew, BookTooOld, NoBook, UsageError
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.measures import MEASURE_NAMES
@@ -181,6 +181,17 @@ FIRST_BOOK: dict[tuple[str, str], list[tuple[Any, ...]]] = {
 ALWAYS = {"source": "local", "payload_version": 1, "closed_at": WRITTEN}
 
 
+def test_a_database_of_somebody_else_is_no_book_to_verify(book_url: str) -> None:
+    engine = create_engine(parse_book_url(book_url))
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE requests (id integer)")
+    engine.dispose()
+    book = Book.open_to_verify(book_url)
+    with pytest.raises(NoBook, match="There is no book in this database."):
+        verify_book(book)
+    book.close()
+
+
 class TestTheFirstBook:
     @pytest.fixture
     def first_book(self, book_url: str) -> str:
@@ -210,6 +221,12 @@ class TestTheFirstBook:
         assert (added.seq, added.prev_chain) == (4, CHAINS[2])
         verification = verify_book(book, [Anchor(seq, chain) for seq, chain in enumerate(CHAINS, start=1)])
         assert (verification.verdict, verification.faults, verification.closings) == ("intact", (), 4)
+        book.close()
+
+    def test_it_is_verified_as_it_is_only_once_migrated(self, first_book: str) -> None:
+        book = Book.open_to_verify(first_book)
+        with pytest.raises(BookTooOld, match=f"The book has schema 0001, and is verified from {HEAD} on."):
+            verify_book(book)
         book.close()
 
     def test_what_was_changed_in_it_is_still_found(self, first_book: str) -> None:

@@ -240,6 +240,24 @@ def test_logs_are_pruned_after_so_many_days_into_the_archive_and_only_what_the_b
     assert keeper.verify()["verdict"] == "intact"
 
 
+def test_logs_whose_archive_has_no_place_are_kept_and_pruned_once_it_has(
+    keep: Callable[..., Bookkeeper], clock: Clock, tmp_path: Path, log_lines: Log
+) -> None:
+    archive = tmp_path / "archive"
+    archive.write_text("a file, and no folder")
+    keeper = keep(keep_logs_days=3, prune_archive=archive)
+    put_in(keeper, record("11-18 10:00"), record("11-22 10:00"))
+    keeper.run_once()
+    assert sorted(keeper.logs.counts()) == [date(2026, 11, 18), date(2026, 11, 22)]
+    assert [message for level, message, _ in log_lines() if level == "WARNING"] == ["logs not pruned"]
+    archive.unlink()
+    keeper.run_once()
+    assert sorted(keeper.logs.counts()) == [date(2026, 11, 22)]
+    clock.forward(minutes=1)
+    keeper.run_once()
+    assert [each.name for each in archive.iterdir()] == ["local-2026-11-18.parquet"]
+
+
 def test_what_comes_for_a_pruned_day_is_told_apart(keep: Callable[..., Bookkeeper], clock: Clock) -> None:
     keeper = keep()
     put_in(keeper, record("11-22 10:00"))

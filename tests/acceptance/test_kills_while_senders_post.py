@@ -21,7 +21,7 @@ KILLS = 50
 BATCH = 20
 RETRIED = (429, 502, 503, 504)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Sender:
     path: str
     make: Callable[[list[str]], Any]
     url: str = ""
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=20, trust_env=False))
     acknowledged: set[str] = field(default_factory=set)
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -47,7 +48,7 @@ class Sender:
 
     def _post(self, body: Any) -> bool:
         try:
-            answer = httpx.post(self.url + self.path, json=body, timeout=20, trust_env=False)
+            answer = self.http.post(self.url + self.path, json=body)
         except httpx.HTTPError:
             return False
         assert answer.status_code in (200, *RETRIED), (answer.status_code, answer.text)
@@ -107,8 +108,9 @@ def posting(senders: list[Sender]) -> Iterator[None]:
     finally:
         for sender in senders:
             sender.stopping.set()
-        for thread in threads:
+        for sender, thread in zip(senders, threads, strict=True):
             thread.join()
+            sender.http.close()
 
 
 def kill_again_and_again(home: Home, senders: list[Sender]) -> None:

@@ -34,6 +34,8 @@ from tallybook.measures import MEASURE_NAMES
 from tallybook.source import Slicing
 from tallybook.verification import verify_book
 
+pytestmark = pytest.mark.acceptance
+
 BOOK = "The disk that holds the book is full."
 LOGS = "The disk that holds the logs is full."
 ARCHIVE = "The disk that holds the archive is full."

@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 
-from acceptance.running import Home, ago, serving
+from acceptance.running import Home, ago, serving, wait_for
 from reliability.figures import report
 
 KILLS = int(os.environ.get("TALLYBOOK_KILLS", "100"))
@@ -34,9 +34,11 @@ class Worker:
 
     home: Home
     url: str = ""
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
     stopping: threading.Event = field(default_factory=threading.Event)
     days: random.Random = field(default_factory=lambda: random.Random(20261124))
     acknowledged: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
     digests: dict[str, str] = field(default_factory=dict)
     adjustments: set[int] = field(default_factory=set)
 
@@ -50,6 +52,7 @@ class Worker:
             if answer is not None:
                 assert (answer["accepted"] + answer["duplicates"], answer["rejected"]) == (BATCH, [])
                 self.acknowledged.update(entry["request_id"] for entry in body)
+                self.answered["send"] += 1
                 number += 1
 
     def close(self) -> None:
@@ -60,6 +63,7 @@ class Worker:
                 for result in answer["results"] if answer else ():
                     assert result["outcome"] in ("closed", "zero", "exists"), result
                     assert self.digests.setdefault(result["day"], result["digest"]) == result["digest"]
+                    self.answered["close"] += 1
 
     def adjust(self) -> None:
         """What `tallybook reconcile --post` has the server do."""
@@ -69,10 +73,11 @@ class Worker:
                     if "adjustment" in result:
                         assert result["adjustment"] not in self.adjustments
                         self.adjustments.add(result["adjustment"])
+                    self.answered["adjust"] += 1
 
     def _post(self, path: str, body: Any) -> Any:
         try:
-            answer = httpx.post(self.url + path, json=body, timeout=30, trust_env=False)
+            answer = self.http.post(self.url + path, json=body)
         except httpx.HTTPError:
             time.sleep(0.02)
             return None
@@ -84,7 +89,7 @@ class Worker:
             secret = json.loads((self.home.path / "server.json").read_bytes())["secret"]
             headers = {"Authorization": f"Bearer {secret}"}
             url = f"{self.url}/v1/operations/{name}"
-            answer = httpx.post(url, json=arguments, headers=headers, timeout=30, trust_env=False)
+            answer = self.http.post(url, json=arguments, headers=headers)
         except (httpx.HTTPError, OSError, ValueError):
             time.sleep(0.02)
             return []
@@ -127,11 +132,16 @@ def working(*kinds: Callable[[], None], until: threading.Event) -> Iterator[None
 
 
 def kill_again_and_again(home: Home, worker: Worker, *words: str) -> None:
-    patience = random.Random(20261125)
+    """Each server dies at some moment after one kind of work was answered once more, or at any moment at all."""
+    chance = random.Random(20261125)
     for _ in range(KILLS):
         with serving(home, *words) as server:
             worker.url = server.url
-            time.sleep(patience.uniform(0.1, 1.5))
+            awaited = chance.choice(("send", "close", "adjust", None))
+            if awaited:
+                before = worker.answered[awaited]
+                wait_for(lambda: worker.answered[awaited] > before)  # noqa: B023 - asked within the loop
+            time.sleep(chance.uniform(0, 0.8))
             server.process.kill()
             server.process.wait()
 
@@ -161,7 +171,7 @@ def test_kills_lose_nothing_that_was_acknowledged_and_close_no_day_twice(
     home.do("import", home.file("first.csv", header, *first), *words)
 
     worker = Worker(home)
-    with working(worker.send, worker.close, worker.adjust, until=worker.stopping):
+    with worker.http, working(worker.send, worker.close, worker.adjust, until=worker.stopping):
         kill_again_and_again(home, worker, *words)
     home.ask("backfill", ago(DAYS), ago(1), *words)
     home.ask("reconcile", "--post", *words)
@@ -178,6 +188,8 @@ def test_kills_lose_nothing_that_was_acknowledged_and_close_no_day_twice(
         f"kill -9, {databases}: {KILLS} kills, {len(worker.acknowledged):,} records acknowledged, {len(lost)} lost, "
         f"{len(twice)} twice; {len(worker.digests)} days closed, {len(adjustments)} adjustments"
     )
+    assert worker.digests
+    assert worker.adjustments
     assert len(worker.acknowledged) > KILLS * BATCH / 4
     assert (lost, twice) == ([], [])
     assert {entry["date"]: entry["requests"] for entry in series} == {

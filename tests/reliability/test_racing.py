@@ -12,6 +12,8 @@ import pytest
 from acceptance.running import Home, Server, ago, serving
 from reliability.figures import report
 
+pytestmark = pytest.mark.acceptance
+
 DAYS = 100
 RACED = [ago(days) for days in range(DAYS + 1, 1, -1)]
 """Yesterday has no record, so the servers leave it open for ten minutes after the import."""

@@ -19,7 +19,7 @@ from reliability.stateful_home import Books, Homes, PostgreSQLBooks, SQLiteBooks
 from reliability.stateful_machine import START, HomeMachine
 
 STEPS = 30
-QUICK_RUNS = 12
+QUICK_RUNS = 5
 RUNS = int(os.environ.get("TALLYBOOK_STATEFUL_RUNS", "500"))
 SEED = int(os.environ.get("TALLYBOOK_STATEFUL_SEED", "1"))
 PHASES = (Phase.generate, Phase.shrink)
