@@ -45,7 +45,7 @@ test-slow: $(READY) ## the tests that take minutes: kill -9 again and again, hun
 	cat .figures
 
 coverage: $(READY) ## branch coverage of closing, chain, reconciling and histograms, which must be whole
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-config=coverage.ini -m "not engines and not slow" $(COVERING)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-config=coverage.ini -m "not engines" $(COVERING)
 
 mutate: $(READY) ## changes closing, chain, reconciling and histograms one expression at a time: do tests notice? (an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutation

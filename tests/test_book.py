@@ -187,7 +187,7 @@ def test_a_database_of_somebody_else_is_no_book_to_verify(book_url: str) -> None
         connection.exec_driver_sql("CREATE TABLE requests (id integer)")
     engine.dispose()
     book = Book.open_to_verify(book_url)
-    with pytest.raises(NoBook, match="There is no book in this database."):
+    with pytest.raises(NoBook, match=r"There is no book in this database\."):
         verify_book(book)
     book.close()
 

@@ -70,7 +70,7 @@ def texts(chosen: dict[str, Any]) -> list[str]:
     return [name if value is None else f"{name}={value}" for name, value in chosen.items()]
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(RECORD, max_size=8), st.lists(RECORD, max_size=4), st.lists(RECORD, max_size=3), FILTER)
 def test_figures_are_those_of_the_records_that_are_wanted(
     keepers: Any, closed: list[Any], late: list[Any], today: list[Any], chosen: dict[str, Any]

@@ -24,6 +24,8 @@ from tallybook.digest import digest_day
 from tallybook.source import Slicing
 from tallybook.sources.attached import AttachedSource
 
+pytestmark = pytest.mark.engines
+
 ZONES = {"UTC": 0, "Asia/Tokyo": 540, "America/St_Johns": -210}
 """Minutes east of Greenwich in November."""
 

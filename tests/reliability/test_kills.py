@@ -141,7 +141,7 @@ def kill_again_and_again(home: Home, worker: Worker, *words: str) -> None:
             if awaited:
                 before = worker.answered[awaited]
                 wait_for(lambda: worker.answered[awaited] > before)  # noqa: B023 - asked within the loop
-            time.sleep(chance.uniform(0, 0.8))
+            time.sleep(chance.uniform(0, 0.5))
             server.process.kill()
             server.process.wait()
 
