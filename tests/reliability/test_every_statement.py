@@ -317,7 +317,12 @@ def _check_whole(rows: dict[str, Any], before: dict[str, Any], after: dict[str, 
 
 
 EARLIER = [each for each in KNOWN_REVISIONS if each != HEAD]
-MIGRATED = [("sqlite", None), *(("sqlite", each) for each in EARLIER), ("postgresql", None), ("postgresql", EARLIER[-1])]
+MIGRATED = [
+    ("sqlite", None),
+    *(("sqlite", each) for each in EARLIER),
+    ("postgresql", None),
+    ("postgresql", EARLIER[-1]),
+]
 """Those that begin later are made of the same statements as the one from nothing."""
 
 
