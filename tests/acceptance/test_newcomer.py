@@ -46,6 +46,9 @@ def test_an_empty_home_says_what_to_do_first(home: Home) -> None:
     assert home.do("close") == "No source has a record yet, so there is nothing to close.\n"
     assert home.ask("close") == {"results": []}
     assert home.ask("stats", "last7d")["totals"]["requests"] == 0
+    assert home.do("stats", "last7d").endswith(
+        "There is nothing of these days: `tallybook status` tells from when on there is.\n"
+    )
 
 
 def test_every_command_has_help_that_begins_with_what_it_does() -> None:

@@ -37,7 +37,7 @@ from tallybook.pruning import prune
 from tallybook.source import DEFAULT_SLICING, Slicing
 from tallybook.verification import verify_book
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 LATER = NOW + timedelta(hours=5)
 EMPTY_DAY = date(2026, 11, 21)

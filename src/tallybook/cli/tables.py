@@ -61,6 +61,9 @@ def print_stats(console: Console, answer: Row) -> None:
     console.print()
     _print_headline(console, answer["totals"])
     console.print()
+    if not any(answer["days"].values()):
+        say(console, "There is nothing of these days: `tallybook status` tells from when on there is.")
+        return
     _print_trends(console, answer["series"])
     if answer["days"]["missing"]:
         say(
