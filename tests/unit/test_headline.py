@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from stories import totals
 from tallybook.page.absence import Absence
 from tallybook.page.figures import COST, P95, REQUESTS, SUCCESS
@@ -25,7 +27,7 @@ WEEK = stats(300, 297, 2_000, "2026-11-16", "2026-11-22", closed=6, zero=1)
 
 
 def test_figures_are_compared_with_as_many_days_before() -> None:
-    before = stats(200, 196, 1_000, "2026-11-09", "2026-11-15", closed=6, missing=1)
+    before = stats(200, 196, 1_000, "2026-11-09", "2026-11-15", closed=6, zero=1)
     assert next(headline(FIGURES, WEEK, before)).text == "300"
     assert changes(WEEK, before) == [("50.0 %", ""), ("1.0 points", ""), ("100.0 %", "")]
 
@@ -33,6 +35,17 @@ def test_figures_are_compared_with_as_many_days_before() -> None:
 def test_nothing_is_compared_where_the_days_before_begin_before_the_first_record() -> None:
     before = stats(20, 20, 1_000, "2026-11-09", "2026-11-15", closed=1)
     assert changes(WEEK, before) == [(None, "no comparison")] * 3
+
+
+@pytest.mark.parametrize(
+    ("now", "earlier"), [({}, {"missing": 1}), ({"missing": 1}, {}), ({"missing": 2}, {"missing": 1})]
+)
+def test_a_missing_day_is_not_counted_as_nothing_so_sums_are_not_compared_but_rates_are(
+    now: dict[str, int], earlier: dict[str, int]
+) -> None:
+    week = stats(300, 297, 2_000, "2026-11-16", "2026-11-22", **{"closed": 7 - now.get("missing", 0), **now})
+    before = stats(200, 196, 1_000, "2026-11-09", "2026-11-15", **{"closed": 7 - earlier.get("missing", 0), **earlier})
+    assert changes(week, before) == [(None, "no comparison"), ("1.0 points", ""), ("100.0 %", "")]
 
 
 def test_sums_of_a_day_that_is_not_over_are_not_compared_but_rates_are() -> None:

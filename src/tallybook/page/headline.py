@@ -32,18 +32,15 @@ class Tile:
 def headline(figures: Sequence[Figure], stats: Answer, before: Answer, absent: Absence | None = None) -> Iterator[Tile]:
     """The figures of a period beside those of the days before it, of which there must be as many.
 
-    Of a period that is not over sums are not compared: they would be found too small at any hour. Where nothing is
-    told of the period, `absent` says why.
+    Of a period that is not over sums are not compared: they would be found too small at any hour; nor are they where a
+    day of either is missing, which would count as nothing. Where nothing is told of the period, `absent` says why.
     """
     if absent:
         yield from (Tile(figure.name, None, None, "", absent.word, absent.reason) for figure in figures)
         return
-    is_covered = _is_covered(before)
     no_latency = why_no_latency(stats.get("filters", ()))
     for figure in figures:
-        instead = "" if is_covered else "no comparison"
-        if figure.is_sum and stats["days"]["open"]:
-            instead = "so far"
+        instead = _instead(figure, stats, before)
         compared = None if instead else change(figure, stats["totals"], before["totals"])
         yield Tile(
             figure.name,
@@ -53,6 +50,14 @@ def headline(figures: Sequence[Figure], stats: Answer, before: Answer, absent: A
             why=no_latency if figure in LATENCIES else "",
             part=_priced(stats["totals"]) if figure is COST else "",
         )
+
+
+def _instead(figure: Figure, stats: Answer, before: Answer) -> str:
+    """What stands in place of a change that cannot be told; empty where it can."""
+    if figure.is_sum and stats["days"]["open"]:
+        return "so far"
+    is_lacking = figure.is_sum and (stats["days"]["missing"] or before["days"]["missing"])
+    return "no comparison" if is_lacking or not _is_covered(before) else ""
 
 
 def against(tiles: Sequence[Tile], stats: Answer, before: Answer) -> str:
