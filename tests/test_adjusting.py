@@ -253,6 +253,36 @@ def test_numbers_beyond_53_bits_and_folded_slices_add_up(book: Book, logs: LogSt
     assert verify_book(book).verdict == "intact"
 
 
+@pytest.mark.parametrize(("then", "now"), [(2, 100), (100, 2), (2, 3)])
+def test_a_limit_of_slices_that_has_changed_since_is_no_drift(book: Book, logs: LogStore, then: int, now: int) -> None:
+    put(logs, *(record(f"11-2{day} 10:00", f"m{number}") for day in (0, 2) for number in range(4)))
+    close(book, logs, Slicing(max_slices_per_day=then))
+    changed = Slicing(max_slices_per_day=now)
+    assert list(find_drift(book, logs, [date(2026, 11, 20), YESTERDAY], changed)) == []
+    assert adjust(book, logs, slicing=changed) is None
+    put(logs, record("11-22 11:00", "m0"), now=LATER)
+    adjustment = adjust(book, logs, slicing=changed)
+    assert adjustment is not None
+    assert [(part.key[0], part.totals[0]) for part in adjustment.change.slices] == [("m0", 1)]
+
+
+def test_an_adjustment_is_never_recorded_before_what_it_adjusts_though_the_clock_went_back(
+    closed: Book, logs: LogStore
+) -> None:
+    put(logs, record("11-22 11:00", "b"))
+    first = adjust(closed, logs, now=NOW - timedelta(hours=1))
+    assert first is not None
+    assert first.recorded_at == closed.closings()[-1].closed_at == "2026-11-23T01:00:00Z"
+    put(logs, record("11-22 12:00", "b"))
+    second = adjust(closed, logs, now=LATER)
+    put(logs, record("11-22 13:00", "b"))
+    third = adjust(closed, logs, now=NOW)
+    assert second is not None
+    assert third is not None
+    assert third.recorded_at == second.recorded_at == "2026-11-23T06:00:00Z"
+    assert [requests(closed, as_of=NOW + timedelta(minutes=minutes)) for minutes in (-30, 0, 299, 300)] == [0, 3, 3, 5]
+
+
 def test_a_day_that_is_not_closed_is_not_adjusted(closed: Book, logs: LogStore) -> None:
     assert adjust(closed, logs, TODAY) is None
 

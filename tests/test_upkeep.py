@@ -155,6 +155,23 @@ def test_drift_waits_while_records_of_the_day_still_come(keep: Callable[..., Boo
     assert len(keeper.book.adjustments()) == 1
 
 
+def test_drift_that_a_clock_a_week_ahead_has_noted_is_posted_in_time(
+    keep: Callable[..., Bookkeeper], clock: Clock
+) -> None:
+    keeper = keep(adjust_after_days=1)
+    put_in(keeper, record("11-22 10:00"))
+    keeper.run_once()
+    put_in(keeper, record("11-22 11:00"), now=clock.now)
+    clock.forward(days=7)
+    keeper.run_once()
+    clock.forward(days=-7, minutes=30)
+    keeper.run_once()
+    assert [note.since for note in keeper.book.reconciliations.list()] == ["2026-11-23T01:30:00Z"]
+    clock.forward(days=1)
+    keeper.run_once()
+    assert len(keeper.book.adjustments()) == 1
+
+
 def test_a_source_that_shrank_is_told_and_never_posted(keep: Callable[..., Bookkeeper], clock: Clock) -> None:
     keeper = keep(adjust_after_days=0)
     put_in(keeper, record("11-22 10:00"), record("11-21 10:00"))

@@ -24,8 +24,7 @@ def adjust_day(book: Book, source: Source, day: date, now: datetime, slicing: Sl
     known = book.known_content(source.name, day)
     if known is None or day in book.prunings.days(source.name):
         return None
-    wanted = Slicing(known.dimensions or slicing.dimensions, slicing.max_slices_per_day)
-    told = next(source.contents([day], wanted))
+    told = next(source.contents([day], slicing.like(known)))
     adjustment = book.adjust(source.name, day, now, lambda before: _restate(before, told), source.price_versions(day))
     if adjustment is not None:
         _log(adjustment)

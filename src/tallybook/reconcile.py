@@ -8,7 +8,7 @@ their slices and histograms.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -70,21 +70,21 @@ def find_drift(book: Book, source: Source, days: Sequence[date], slicing: Slicin
     pruned = book.prunings.days(source.name)
     for run in runs_of(days, source.days_per_read):
         known = {day: content for day in run if (content := book.known_content(source.name, day))}
-        for dimensions, same in _sliced_alike(known, slicing):
-            for content in source.contents(same, replace(slicing, dimensions=dimensions)):
+        for alike, same in _sliced_alike(known, slicing):
+            for content in source.contents(same, alike):
                 if change := change_between(known[content.day], content):
                     yield Drift(source.name, content.day, change.totals, content.day in pruned)
 
 
-def _sliced_alike(known: dict[date, DayContent], slicing: Slicing) -> Iterator[tuple[tuple[str, ...], list[date]]]:
+def _sliced_alike(known: dict[date, DayContent], slicing: Slicing) -> Iterator[tuple[Slicing, list[date]]]:
     """The days, consecutive ones together where they can be read alike; an empty one goes with those before it."""
-    dimensions, same = slicing.dimensions, list[date]()
+    alike, same = slicing, list[date]()
     for day, content in known.items():
-        wanted = content.dimensions or dimensions
-        if same and wanted != dimensions:
-            yield dimensions, same
+        wanted = slicing.like(content) if content.dimensions else alike
+        if same and wanted != alike:
+            yield alike, same
             same = []
-        dimensions = wanted
+        alike = wanted
         same.append(day)
     if same:
-        yield dimensions, same
+        yield alike, same

@@ -24,13 +24,17 @@ class Rounds:
     """The rounds over all sources. Thread-safe; forgotten at a restart, which only begins them anew."""
 
     _through: dict[str, date] = field(default_factory=dict)
-    _rests_until: dict[str, datetime] = field(default_factory=dict)
+    _rests: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def choose(self, source: str, closed: Collection[date], now: datetime) -> list[date]:
-        """The days to be compared at this tick, ascending; none while the source rests."""
+        """The days to be compared at this tick, ascending; none while the source rests.
+
+        A clock that has gone back to before a rest began ends the rest: it may have been days ahead.
+        """
         with self._lock:
-            if now < self._rests_until.get(source, now):
+            since, until = self._rests.get(source, (now, now))
+            if since <= now < until:
                 return []
             recent = sorted(closed)[-RECENT_DAYS:]
             older = sorted(set(closed) - set(recent))
@@ -44,4 +48,4 @@ class Rounds:
         """Notes how long the comparison took, and whether the source answered at all."""
         with self._lock:
             rest = REST_AFTER_FAULT if faulty else REST * max(ended - begun, timedelta())
-            self._rests_until[source] = ended + rest
+            self._rests[source] = ended, ended + rest

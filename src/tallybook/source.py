@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from tallybook.content import DayContent
-from tallybook.measures import DEFAULT_DIMENSIONS, Totals
+from tallybook.measures import DEFAULT_DIMENSIONS, OTHER, Totals
 
 DEFAULT_MAX_SLICES = 10_000
 
@@ -19,6 +19,15 @@ class Slicing:
 
     dimensions: tuple[str, ...] = DEFAULT_DIMENSIONS
     max_slices_per_day: int = DEFAULT_MAX_SLICES
+
+    def like(self, known: DayContent) -> Slicing:
+        """How to read a day again of which this is known: cut as it was, whatever the settings say by now.
+
+        A day that was folded stays folded into as many slices; one that was whole is not folded into fewer than it has.
+        """
+        dimensions, count = known.dimensions or self.dimensions, len(known.slices)
+        is_folded = any(part.key == (OTHER,) * len(dimensions) for part in known.slices)
+        return Slicing(dimensions, count if is_folded else max(count, self.max_slices_per_day))
 
 
 DEFAULT_SLICING = Slicing()

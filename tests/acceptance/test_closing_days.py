@@ -68,6 +68,19 @@ def test_a_closed_day_answers_exists_and_changes_no_more(three_days: Home) -> No
     ]
 
 
+def test_csv_has_a_column_for_adjustments_once_there_is_one(three_days: Home) -> None:
+    three_days.do("backfill", "2026-03-02", "2026-03-05")
+    late = three_days.file("late.csv", "created_at,model_name,status_code", "2026-03-03T12:00:00Z,gpt-5,200")
+    three_days.do("import", late)
+    three_days.do("reconcile", "--post")
+    lines = [line.split(",") for line in three_days.do("stats", "2026-03-02..2026-03-05", "--csv").splitlines()]
+    places = [lines[0].index(name) for name in ("date", "requests", "adjustments")]
+    assert [[line[place] for place in places] for line in lines[1:3]] == [
+        ["2026-03-02", "2", ""],
+        ["2026-03-03", "2", "1"],
+    ]
+
+
 def test_a_day_that_is_not_over_is_refused_on_standard_error_and_nothing_is_frozen(three_days: Home) -> None:
     today, tomorrow = ago(0), ago(-1)
     for day in (today, tomorrow):

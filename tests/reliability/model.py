@@ -57,12 +57,11 @@ class Model:
     accepted: int = 0
     deleted: int = 0
     pruned_records: int = 0
-    compared_at: datetime | None = None
     kept_since: date | None = None
 
     def restart(self) -> None:
-        """What only a running server remembers is forgotten: when it last compared, and since when it keeps logs."""
-        self.compared_at = self.kept_since = None
+        """What only a running server remembers is forgotten: since when it keeps logs."""
+        self.kept_since = None
 
     # The logs
 
@@ -156,8 +155,9 @@ class Model:
         return self._add(Entry(seq, day, stamp(self.now), Told(tuple(told), self.cut), adjusts=False))
 
     def adjust(self, seq: int, day: date) -> Entry:
-        """The day is adjusted to what the logs now say; it stays cut as it was."""
-        return self._add(Entry(seq, day, stamp(self.now), self.told(day), adjusts=True))
+        """The day is adjusted to what the logs now say; it stays cut as it was. Never before what it adjusts."""
+        at = max(stamp(self.now), self.known()[day].recorded_at)
+        return self._add(Entry(seq, day, at, self.told(day), adjusts=True))
 
     def _add(self, entry: Entry) -> Entry:
         self.entries.append(entry)
@@ -166,9 +166,14 @@ class Model:
     def told(self, day: date) -> Told:
         """What the logs say of a closed day, cut as the book has it."""
         known = self.known()[day].told
-        return Told(
-            tuple(self.on(day)), replace(known.cut, max_slices=self.cut.max_slices) if known.records else self.cut
-        )
+        return Told(tuple(self.on(day)), self._like(known) if known.records else self.cut)
+
+    def _like(self, known: Told) -> Cut:
+        """A day that was folded stays so; one that was not is cut into no fewer than it has."""
+        slices = known.content[0]
+        is_folded = (figures.OTHER,) * len(known.cut.dimensions) in slices
+        most = len(slices) if is_folded else max(len(slices), self.cut.max_slices)
+        return replace(known.cut, max_slices=most)
 
     # Differences
 
@@ -196,7 +201,8 @@ class Model:
     def note(self, day: date, state: str, change: dict[str, int]) -> Note:
         """The note on a day that is found to differ; it is dated as the one before, if that said the same."""
         before = self.notes.get(day)
-        return Note(state, before.since if before and before.state == state else stamp(self.now), change)
+        began = stamp(self.now)
+        return Note(state, min(before.since, began) if before and before.state == state else began, change)
 
     def is_overdue(self, note: Note | None, day: date) -> bool:
         """Whether the drift has lasted long enough to be posted unasked."""

@@ -45,15 +45,10 @@ def original(model: Model) -> Vintage:
     return Vintage(tuple(entry for entry in model.entries if not entry.adjusts), "original")
 
 
-def as_of(model: Model, instant: datetime) -> Vintage | None:
-    """What was known at the instant; None where the clock went back between two entries of a day."""
-    recorded = tuple(entry for entry in model.entries if entry.recorded_at <= stamp(instant))
-    for day in {entry.day for entry in recorded}:
-        ever = [entry for entry in model.entries if entry.day == day]
-        then = [entry for entry in recorded if entry.day == day]
-        if then != ever[: len(then)]:
-            return None
-    return Vintage(recorded, "adjusted", instant)
+def as_of(model: Model, instant: datetime) -> Vintage:
+    """What was known at the instant."""
+    recorded = (entry for entry in model.entries if entry.recorded_at <= stamp(instant))
+    return Vintage(tuple(recorded), "adjusted", instant)
 
 
 def expected_stats(model: Model, vintage: Vintage, first: date, last: date, by: str | None) -> dict[str, Any]:

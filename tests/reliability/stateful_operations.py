@@ -67,7 +67,6 @@ class Tick(Operation):
         self._is_importing = is_importing
         self._due = [] if is_importing else model.due()
         self.closings = list(self._due)
-        self._rests = model.compared_at is not None and model.now < model.compared_at
 
     def do(self, keeper: Bookkeeper) -> Any:
         with keeper.logs.importing() if self._is_importing else nullcontext():
@@ -79,8 +78,6 @@ class Tick(Operation):
         return [closed(self.model, day, None if day in self.closings else "exists") for day in self._due]
 
     def _remember(self) -> None:
-        if self.model.closings() and not self._rests:
-            self.model.compared_at = self.model.now
         if self.model.keep_logs_days is not None:
             self.model.kept_since = self._kept_since()
 
@@ -98,8 +95,8 @@ class Tick(Operation):
         """The latest closed days are compared each time, the older ones at some time."""
         old = self.model.notes.get(day)
         fresh = self.model.fresh_note(day, whole=False) or (old if old and not old.change else None)
-        if self._is_importing or self._rests:
-            return [fresh, old] if self.model.is_overdue(old, day) and not self._is_importing else [old]
+        if self._is_importing:
+            return [old]
         return [fresh] if day in sorted(self.model.closings())[-RECENT_DAYS:] else [fresh, old]
 
     def prunes(self) -> list[date]:

@@ -45,6 +45,13 @@ def test_a_source_that_does_not_answer_is_asked_again_after_ten_minutes() -> Non
     assert rounds.choose("down", CLOSED, NOW + 10 * MINUTE) != []
 
 
+def test_a_clock_that_was_a_week_ahead_lets_nothing_rest_until_then() -> None:
+    rounds = Rounds()
+    ahead = NOW + timedelta(days=7)
+    rounds.note("local", ahead, ahead + timedelta(seconds=6))
+    assert rounds.choose("local", CLOSED, NOW) == CLOSED[:31] + CLOSED[-7:]
+
+
 def test_a_clock_that_jumps_back_while_comparing_lets_nothing_rest() -> None:
     rounds = Rounds()
     rounds.note("local", NOW, NOW - timedelta(hours=1))

@@ -95,6 +95,7 @@ def test_after_a_tick_every_day_of_a_source_is_closed(client: Client) -> None:
     wait_for(lambda: of(scraped(client), "missing_days") == {"gw": 0})
     samples = scraped(client)
     assert ("tallybook_closings_total", {}, 3.0) in samples
+    assert (of(samples, "closed_days"), of(samples, "zero_days")) == ({"gw": 3}, {"gw": 0})
     assert of(samples, "failed_days") == {"gw": 0}
     assert of(samples, "closed_through_timestamp_seconds") == {"gw": END_OF_YESTERDAY}
     assert failures(samples) == []

@@ -148,7 +148,7 @@ class Book:
         """Posts what `restate` makes of the day as the book knows it, as the next link of the chain.
 
         Nobody else writes meanwhile, so that two who post the same drift post it once. The closed day's rows stay as
-        they are.
+        they are. It is recorded now, but never before what it adjusts: a clock may have gone back.
         """
         with appending(self._engine) as connection:
             closing = _one_closing(connection, source, day)
@@ -158,7 +158,8 @@ class Book:
             restated = restate(before)
             if restated is None or not restated[0]:
                 return None
-            adjustment = new_adjustment(next_link(connection), source, before, *restated, now, prices)
+            at = max(now, _last_recorded_at(connection, closing))
+            adjustment = new_adjustment(next_link(connection), source, before, *restated, at, prices)
             insert_row(connection, adjustments, adjustment_row(adjustment))
         self._on_append()
         return adjustment
@@ -350,6 +351,13 @@ def _one_closing(connection: sa.Connection, source: str, day: date) -> Closing |
     query = sa.select(closings).where(closings.c.source == source, closings.c.day == day.isoformat())
     row = connection.execute(query).first()
     return read_closing(row) if row else None
+
+
+def _last_recorded_at(connection: sa.Connection, closing: Closing) -> datetime:
+    """When the day was last written to."""
+    ours = adjustments.c.source == closing.source, adjustments.c.day == closing.day.isoformat()
+    adjusted_at: str | None = connection.scalar(sa.select(sa.func.max(adjustments.c.recorded_at)).where(*ours))
+    return datetime.fromisoformat(max(closing.closed_at, adjusted_at or ""))
 
 
 def _known_content(connection: sa.Connection, closing: Closing) -> DayContent:

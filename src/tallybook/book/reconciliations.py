@@ -61,12 +61,16 @@ class Reconciliations:
         """Notes what comparing the days found; those in which nothing differs any more are forgotten.
 
         Only who compared the days `whole` can tell that slices agree again where the totals never differed. `since`
-        stays for as long as a day is in the same state. Nothing is written where nothing is new.
+        stays for as long as a day is in the same state, unless it is in the future, as after a clock went back. Nothing
+        is written where nothing is new.
         """
         self._note_comparison(source, now)
         known = self.of(source)
         agreed = [day for day in days if day not in found and day in known and (whole or any(known[day].change))]
-        news = {day: told for day, told in found.items() if day not in known or told != _told(known[day])}
+        ahead = {day for day, note in known.items() if note.since > format_instant(now)}
+        news = {
+            day: told for day, told in found.items() if day in ahead or day not in known or told != _told(known[day])
+        }
         if not agreed and not news:
             return
         rows = [
@@ -102,7 +106,8 @@ def _told(note: Reconciliation) -> tuple[str, Totals]:
 
 
 def _since(known: Reconciliation | None, state: str, now: datetime) -> str:
-    return known.since if known and known.state == state else format_instant(now)
+    began = format_instant(now)
+    return min(known.since, began) if known and known.state == state else began
 
 
 def _note(row: sa.Row[tuple[str, str, str, str, str]]) -> Reconciliation:

@@ -147,7 +147,7 @@ def _fits(console: Console, grid: Table) -> bool:
 
 TRENDS: dict[str, tuple[Callable[[Row], float | None], Callable[[Any], str]]] = {
     "requests": (lambda row: float(row["requests"]), lambda value: short(int(value))),
-    "tokens": (lambda row: float(row["tokens_in"]) + float(row["tokens_out"]), lambda value: short(int(value))),
+    "tokens": (lambda row: _known_tokens(row), lambda value: short(int(value))),
     "cost": (
         lambda row: None if row["cost_usd"] is None else float(row["cost_usd"]),
         lambda value: dollars(str(value)),
@@ -182,6 +182,12 @@ def _print_trends(console: Console, series: Sequence[Row]) -> None:
 def _known(row: Row, name: str) -> Any:
     """A sum, or None where there were requests but none of them told the value."""
     return row[name] if row[f"{name}_count"] or not row["requests"] else None
+
+
+def _known_tokens(row: Row) -> float | None:
+    """Those in and out that are known; None where neither is."""
+    known = [float(told) for name in ("tokens_in", "tokens_out") if (told := _known(row, name)) is not None]
+    return sum(known) if known else None
 
 
 def _failed(row: Row) -> Any:
@@ -255,8 +261,9 @@ def as_csv(answer: Row) -> str:
     """The days of the period, or with `by` its rows, as CSV; unknown is empty."""
     rows = answer["by"]["rows"] if "by" in answer else answer["series"]
     fallback = ["value" if "by" in answer else "date", *answer["totals"]]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or fallback
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else fallback, lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()

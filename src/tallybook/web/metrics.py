@@ -34,6 +34,8 @@ class _Standings:
         closings = CounterMetricFamily("tallybook_closings", "Closings in the book.")
         closings.add_metric([], self._closings)
         yield closings
+        yield self._gauge("closed_days", "Days that were closed with records.", lambda each: each.days_closed)
+        yield self._gauge("zero_days", "Days that were closed without any record.", lambda each: each.days_zero)
         yield self._gauge("missing_days", "Closable days that are not closed.", lambda each: len(each.missing))
         yield self._gauge("failed_days", "Missing days that could not be closed.", lambda each: len(each.failed))
         yield self._gauge(
