@@ -74,4 +74,19 @@ def test_an_empty_table_says_why_it_is() -> None:
 
 def test_without_requests_there_are_no_bars() -> None:
     table = break_down("model", [row("zero", 0)], Asked())
-    assert [(line.share, line.bar_percent) for line in table.lines] == [("0.0 %", 0)]
+    assert [(line.share, line.bar_percent) for line in table.lines] == [(None, 0)]
+
+
+def test_what_is_unknown_has_no_share_and_no_bar() -> None:
+    def tokens(value: str, *told: int) -> dict[str, Any]:
+        known = {"tokens_in": sum(told), "tokens_in_count": len(told)}
+        return {"value": value, **as_row(totals(requests=2, **known)), "latency_p95_ms": None}
+
+    some = break_down("model", [tokens("silent"), tokens("much", 300), tokens("none", 0)], Asked(sort="tokens"))
+    assert [(line.name.shown, line.share, line.bar_percent, line.cells[2]) for line in some.lines] == [
+        ("much", "100 %", 100, "300"),
+        ("none", "0.0 %", 0, "0"),
+        ("silent", None, 0, None),
+    ]
+    nothing = break_down("model", [tokens("silent"), tokens("mute")], Asked(sort="cost"))
+    assert [(line.share, line.bar_percent) for line in nothing.lines] == [(None, 0), (None, 0)]

@@ -7,7 +7,7 @@ import pytest
 
 from stories import totals
 from tallybook.page.asked import Asked
-from tallybook.page.series import day_charts, legend
+from tallybook.page.series import day_charts, hour_charts, legend
 from tallybook.stats import as_row
 
 
@@ -38,6 +38,30 @@ def test_days_are_labelled_by_their_month_and_year_where_there_are_many() -> Non
 )
 def test_an_empty_chart_says_what_is_not_known(asked: Asked, nothing: str) -> None:
     assert [chart.nothing for chart in day_charts(asked, rows(2))] == [nothing] * 2
+
+
+@pytest.mark.parametrize(
+    ("measure", "unknown"),
+    [
+        ("requests", []),
+        ("tokens", ["Tokens in", "Tokens out"]),
+        ("cost", ["Cost"]),
+        ("latency", ["p50", "p95", "p99"]),
+    ],
+)
+def test_what_is_unknown_of_the_measure_is_told_on_hover(measure: str, unknown: list[str]) -> None:
+    told = as_row(totals(requests=1, success=1, status_count=1))
+    day = {"date": "2026-11-22", "state": "closed", **told}
+    known = [("Requests", "1"), ("Failed", "0")]
+    assert list(day_charts(Asked(measure=measure), [day])[0].columns[0].told) == [
+        *known,
+        *((name, "unknown") for name in unknown),
+    ]
+    if measure != "latency":
+        assert (
+            hour_charts(measure, [told])[0].columns[0].told
+            == day_charts(Asked(measure=measure), [day])[0].columns[0].told
+        )
 
 
 def test_a_legend_without_totals_tells_none() -> None:

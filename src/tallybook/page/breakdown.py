@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from tallybook import wording
 from tallybook.measures import HISTOGRAM_DIMENSIONS
 from tallybook.page.absence import Absence, why_no_latency
 from tallybook.page.asked import ALL_ROWS, Asked, filter_text
-from tallybook.page.figures import IN_TABLES, Figure, Row
+from tallybook.page.figures import IN_TABLES, Figure, Number, Row
 
 DIMENSIONS = {
     "model": "Models",
@@ -44,12 +45,12 @@ class Name:
 @dataclass(frozen=True)
 class Line:
     """A row: its name, where it leads, its share of the whole, how long a bar that has beside the longest, and its
-    figures, None where unknown."""
+    figures. Share and figures are None where unknown."""
 
     name: Name
     link: str
     is_chosen: bool
-    share: str
+    share: str | None
     bar_percent: float
     cells: tuple[str | None, ...]
 
@@ -84,7 +85,7 @@ def break_down(dimension: str, rows: Sequence[Row], asked: Asked, absent: Absenc
     ordered = in_order(rows, asked.sort)
     limit = ALL_ROWS if asked.all == dimension else FIRST_ROWS
     parts = [_shared(asked.sort, row) for row in rows]
-    scale = _Scale(sum(parts), max(parts, default=0))
+    scale = _Scale.of(parts)
     has_latency = dimension in HISTOGRAM_DIMENSIONS and not why_no_latency(asked.filter)
     shown = {name: figure for name, figure in IN_TABLES.items() if name != "p95" or has_latency}
     lines = tuple(_line(dimension, row, scale, asked, shown.values()) for row in ordered[:limit])
@@ -99,26 +100,34 @@ def in_order(rows: Sequence[Row], sort: str) -> list[Row]:
     return sorted(rows, key=lambda row: (figure.of(row) is None, -(figure.of(row) or 0)))
 
 
-def _shared(sort: str, row: Row) -> float:
-    """What a share is of: latencies do not add up, so there it is of requests."""
-    return IN_TABLES["requests" if sort == "p95" else sort].of(row) or 0
+def _shared(sort: str, row: Row) -> Number:
+    """What a share is of, None where unknown: latencies do not add up, so there it is of requests."""
+    return IN_TABLES["requests" if sort == "p95" else sort].of(row)
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """What all rows have together, and what the largest has."""
+    """What all rows have together as far as it is known, and what the largest has."""
 
     whole: float
     largest: float
 
-    def share(self, part: float) -> str:
-        percent = 100 * part / self.whole if self.whole else 0
+    @classmethod
+    def of(cls, parts: Sequence[Number]) -> Self:
+        known = [part for part in parts if part is not None]
+        return cls(sum(known), max(known, default=0))
+
+    def share(self, part: Number) -> str | None:
+        """The part in percent; None where it is unknown or there is nothing to have a part of."""
+        if part is None or not self.whole:
+            return None
+        percent = 100 * part / self.whole
         if 0 < percent < 0.1:
             return "<0.1 %"
         return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
 
-    def bar_percent(self, part: float) -> float:
-        return round(100 * part / self.largest, 1) if self.largest else 0
+    def bar_percent(self, part: Number) -> float:
+        return round(100 * (part or 0) / self.largest, 1) if self.largest else 0
 
 
 def _line(dimension: str, row: Row, scale: _Scale, asked: Asked, shown: Iterable[Figure]) -> Line:

@@ -14,12 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tallybook.errors import UnknownName
+from tallybook.measures import MEASURES, NOTHING
 from tallybook.page.figures import Row
+from tallybook.stats import as_row
 
-DAYS = "days"
+DAYS, HOURS = "days", "hours"
 _WITH_FRACTION = ("latency_avg_ms", "ttft_avg_ms")
-_TEXT = ("date", "state", "value")
+_TEXT = ("date", "state", "value", "hour")
 _COST = pa.decimal128(38, 9)
+_KNOWN_BY = {measure.name: measure.known_by for measure in MEASURES if measure.known_by}
+_OF_A_BREAKDOWN = ("value", *as_row(NOTHING))
+"""What there is of each value: days and hours are never without a row, so that theirs are the only empty tables."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,21 @@ class Download:
 
 
 def download(name: str, rows: Sequence[Row], wanted: str) -> Download:
-    """The rows in the format that is wanted; an unknown one is an `UnknownName`."""
+    """The rows in the format that is wanted, with nothing in place of what is unknown; an unknown format is an
+    `UnknownName`."""
     if wanted not in FORMATS:
         raise UnknownName("format", wanted, tuple(FORMATS))
     media_type, write = FORMATS[wanted]
-    return Download(f"{name}.{wanted}", media_type, write(rows))
+    return Download(f"{name}.{wanted}", media_type, write([_told(row) for row in rows]))
+
+
+def _told(row: Row) -> Row:
+    """The row without sums that nobody told: the answers have them as 0, and a file has no word for them."""
+    return {name: None if _is_unknown(row, name) else value for name, value in row.items()}
+
+
+def _is_unknown(row: Row, name: str) -> bool:
+    return name in _KNOWN_BY and bool(row["requests"]) and not row[_KNOWN_BY[name]]
 
 
 def _as_csv(rows: Sequence[Row]) -> bytes:
@@ -83,8 +98,8 @@ def _type(name: str) -> pa.DataType:
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
-    """The names of all that some row has."""
-    return list(dict.fromkeys(name for row in rows for name in row))
+    """The names of all that some row has, or would have if there were one."""
+    return list(dict.fromkeys(name for row in rows for name in row)) or list(_OF_A_BREAKDOWN)
 
 
 FORMATS: dict[str, tuple[str, Callable[[Sequence[Row]], bytes]]] = {

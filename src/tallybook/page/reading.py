@@ -7,11 +7,11 @@ from tallybook.days import day_of
 from tallybook.operations import Teller, calendars, first_day_of, survey, with_today
 from tallybook.page.asked import Asked
 from tallybook.page.breakdown import in_order
-from tallybook.page.download import DAYS
+from tallybook.page.download import DAYS, HOURS
 from tallybook.page.figures import Row
 from tallybook.page.ledger import LedgerView, ledger_view
 from tallybook.page.overview import Overview, overview
-from tallybook.page.reading_day import read_day
+from tallybook.page.reading_day import read_day, read_hours
 
 __all__ = ["has_anything", "read_day", "read_ledger", "read_overview", "read_rows"]
 
@@ -33,7 +33,9 @@ def read_ledger(keeper: Bookkeeper) -> LedgerView:
 
 
 def read_rows(keeper: Bookkeeper, asked: Asked, table: str) -> list[Row]:
-    """The rows of a table of the page: its days, or a breakdown in its order."""
+    """The rows of a table of the page: its days, the hours of its only one, or a breakdown in its order."""
+    if table == HOURS:
+        return read_hours(keeper, asked)
     arguments = with_today(asked.stats(), day_of(keeper.now()))
     if table == DAYS:
         days: list[Row] = keeper.stats(**arguments)["series"]

@@ -10,7 +10,7 @@ from typing import Any
 from tallybook.bookkeeper import Bookkeeper
 from tallybook.content import DayContent
 from tallybook.days import FIRST_DAY, ONE_DAY, day_of, parse_day
-from tallybook.errors import CloseFailed, LogsError
+from tallybook.errors import CloseFailed, LogsError, UsageError
 from tallybook.filters import parse_filters
 from tallybook.histogram import Histogram, merge
 from tallybook.hours import add_hours, hour_rows
@@ -19,8 +19,12 @@ from tallybook.measures import REQUESTS, Totals, add_totals
 from tallybook.page.asked import Asked
 from tallybook.page.day import DayView, Hours, ToldOfDay, day_view
 from tallybook.page.differences import SourceDay
+from tallybook.page.figures import Row
 from tallybook.reconcile import SOURCE_GONE
 from tallybook.source import Source
+
+PERCENTILES = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
+"""What hours have not, of which there are no histograms."""
 
 
 def read_day(keeper: Bookkeeper, asked: Asked) -> DayView:
@@ -31,8 +35,7 @@ def read_day(keeper: Bookkeeper, asked: Asked) -> DayView:
         stats = keeper.stats(**arguments)
         by = {name: keeper.stats(**arguments, by=name)["by"]["rows"] for name in keeper.dimensions}
     status = keeper.status()["sources"]
-    chosen = [source for source in keeper.sources() if asked.source in (None, source.name)]
-    looked = _look(keeper, chosen, day, live) if day <= today else _Looked()
+    looked = _look(keeper, _chosen(keeper, asked), day, live) if day <= today else _Looked()
     told = ToldOfDay(
         today=today,
         stats=stats,
@@ -49,6 +52,32 @@ def read_day(keeper: Bookkeeper, asked: Asked) -> DayView:
         silent=looked.silent,
     )
     return day_view(asked, day, told)
+
+
+def read_hours(keeper: Bookkeeper, asked: Asked) -> list[Row]:
+    """The 24 hours of the day that is asked for, each by the instant at which it begins; latencies are not kept by the
+    hour. A `UsageError` where there are none to tell, a `LogsError` where a source that has some does not answer."""
+    stats = keeper.stats(**asked.stats())
+    day, last = stats["from"], stats["to"]
+    hours = _hours_on(keeper, asked, date.fromisoformat(day)) if day == last and not asked.filter else None
+    if hours is None:
+        raise UsageError("No hours are known of that.", "Ask for one day whose logs are still there, without filters.")
+    return [_hour(f"{day}T{hour:02}:00:00Z", row) for hour, row in enumerate(hours.rows)]
+
+
+def _hours_on(keeper: Bookkeeper, asked: Asked, day: date) -> Hours | None:
+    looked = _look(keeper, _chosen(keeper, asked), day, {})
+    for source, reason in looked.silent.items():
+        raise LogsError(f"{source} does not answer: {reason}", "Hours are in the logs alone: try again later.")
+    return _hours(looked.hours)
+
+
+def _hour(begin: str, row: Row) -> Row:
+    return {"hour": begin, **{name: value for name, value in row.items() if name not in PERCENTILES}}
+
+
+def _chosen(keeper: Bookkeeper, asked: Asked) -> list[Source]:
+    return [source for source in keeper.sources() if asked.source in (None, source.name)]
 
 
 @dataclass

@@ -34,13 +34,14 @@ def day_charts(asked: Asked, rows: Sequence[Row]) -> list[Chart]:
     measure = CHARTED[asked.measure]
     if measure.name == "latency" and (reason := why_no_latency(asked.filter)):
         measure = replace(measure, nothing=reason.rstrip("."))
-    return _charts(measure, rows, [_day(row, asked, len(rows) > LONG_DAYS) for row in rows])
+    return _charts(measure, rows, [_day(row, asked, measure, len(rows) > LONG_DAYS) for row in rows])
 
 
 def hour_charts(measure: str, rows: Sequence[Row]) -> list[Chart]:
     """The chart over the 24 hours of a day in each size."""
     columns = [
-        Column(f"{hour:02}", f"{hour:02}:00 to {hour + 1:02}:00 UTC", told=_told(row)) for hour, row in enumerate(rows)
+        Column(f"{hour:02}", f"{hour:02}:00 to {hour + 1:02}:00 UTC", told=_told(row, CHARTED[measure]))
+        for hour, row in enumerate(rows)
     ]
     return _charts(CHARTED[measure], rows, columns, [(hour + 0.5, f"{hour:02}:00") for hour in range(0, 24, 3)])
 
@@ -89,16 +90,18 @@ def state_of(row: Row) -> str:
     return "restated" if row.get("adjustments") and row["state"] == "closed" else str(row["state"])
 
 
-def _day(row: Row, asked: Asked, is_long: bool) -> Column:
+def _day(row: Row, asked: Asked, measure: Measure, is_long: bool) -> Column:
     day = date.fromisoformat(row["date"])
     label = f"{day:%b %Y}" if is_long else f"{day.day} {day:%b}"
     restated = row.get("adjustments")
     title = f"{day:%a} {day}" + (f", restated ({restated})" if restated else "")
-    return Column(label, title, row["state"], asked.on(day), _told(row) or ((STATES[row["state"]], ""),))
+    return Column(label, title, row["state"], asked.on(day), _told(row, measure) or ((STATES[row["state"]], ""),))
 
 
-def _told(row: Row) -> tuple[tuple[str, str], ...]:
-    """What is known of the row, figure by figure; nothing where it has no requests."""
+def _told(row: Row, measure: Measure) -> tuple[tuple[str, str], ...]:
+    """What is known of the row, figure by figure, and what is unknown of the measure; nothing without requests."""
     if not float(row["requests"]):
         return ()
-    return tuple((figure.name, text) for figure in TOLD if (text := figure.text(row)) is not None)
+    asked_for = {part.total for part in measure.parts}
+    figures = ((figure, figure.text(row)) for figure in TOLD)
+    return tuple((figure.name, text or "unknown") for figure, text in figures if text or figure in asked_for)
