@@ -126,6 +126,48 @@ def test_the_focus_stays_on_the_heading_that_was_sorted_by(month: Server, new_pa
     expect(heading).to_be_focused()
 
 
+def test_the_focus_stays_on_the_measure_that_was_chosen(month: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(f"{month.url}/?period=last7d")
+    measures = page.get_by_role("navigation", name="Measure")
+    for name in ("Latency", "Requests"):
+        link = measures.get_by_role("link", name=name)
+        link.focus()
+        page.keyboard.press("Enter")
+        expect(measures.locator("[aria-current]")).to_have_text(name)
+        expect(link).to_be_focused()
+
+
+def test_the_focus_stays_on_the_row_so_that_the_same_key_undoes_its_filter(
+    month: Server, new_page: Callable[..., Page]
+) -> None:
+    page = new_page(month.url)
+    row = page.locator("#by-model tbody").get_by_role("link", name="gpt-5-mini", exact=True)
+    chips = page.get_by_role("list", name="Filters").get_by_role("link")
+    row.focus()
+    for count in (1, 0, 1):
+        page.keyboard.press("Enter")
+        expect(chips).to_have_count(count)
+        expect(row).to_be_focused()
+
+
+def test_from_a_filter_that_is_taken_away_the_focus_goes_to_the_next_and_at_last_to_the_page(
+    month: Server, new_page: Callable[..., Page]
+) -> None:
+    page = new_page(f"{month.url}/?filter=model%3Dgpt-5-mini&filter=provider%3Dopenai&filter=team%3Dsearch")
+    chips = page.get_by_role("list", name="Filters").get_by_role("link")
+    chips.nth(1).focus()
+    for left, focused in ((2, "Team search ×"), (1, "Model gpt-5-mini ×")):
+        page.keyboard.press("Enter")
+        expect(chips).to_have_count(left)
+        expect(chips.last).to_have_text(focused)
+        expect(chips.last).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(chips).to_have_count(0)
+    expect(page.locator("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("navigation", name="Period").get_by_role("link").first).to_be_focused()
+
+
 def test_the_focus_stays_in_the_calendar_when_figures_change(server: Server, new_page: Callable[..., Page]) -> None:
     send(server)
     page = new_page(f"{server.url}/?period=last7d")

@@ -110,24 +110,43 @@
       written.set(id, part.outerHTML);
       document.getElementById(id).replaceWith(part);
     }
-    if (changed.includes("main")) { prepare(); restore(); }
+    if (changed.includes("main")) prepare();
+    restore();
   }
 
-  // What tells one element from others of its kind, and how to find it again in what is new: by its id, or else by its
-  // place among those of the same key below the same id.
-  const key = (element) => ["name", "href", "data-title"].map((name) => element.getAttribute(name)).find(Boolean);
-  const alike = (element, root) =>
-    [...root.querySelectorAll(element.localName)].filter((each) => key(each) === key(element));
+  // What tells a control from others: its id or its name, in a picture the day it stands for, and else what it shows.
+  // Never where a link leads: that changes with each choice, and of the chosen ones all lead to where one is already.
+  const key = (element) => element.id || (element.closest("svg")
+    ? element.getAttribute("href") || element.dataset.title : element.name || element.innerHTML);
 
+  // The kinds of place that it is in, from the inside: the same word stands in a switch, a heading and a row.
+  function place(element) {
+    const names = [];
+    for (let each = element.parentElement; each; each = each.parentElement) {
+      const label = each.id || (each.matches("thead, tbody") ? each.localName : !each.matches("svg") && each.ariaLabel);
+      if (label) names.push(label);
+    }
+    return names.join("\n");
+  }
+
+  const among = (kind, where) => [...document.querySelectorAll(kind)].filter((each) => place(each) === where);
+  const alike = (all, what) => all.filter((each) => key(each) === what);
+
+  // Where the control that had the focus is gone, a neighbour in the same place gets it, or else the whole of the page:
+  // whoever works by keyboard goes on from there and not from the top.
   function remember() {
     const scrolled = [...main().querySelectorAll(".scroll")].map((each) => each.scrollLeft);
     const focused = document.activeElement;
-    const root = main().contains(focused) && focused.closest("[id]");
-    const place = root && root !== focused ? alike(focused, root).indexOf(focused) : 0;
+    const [kind, where, what] = [focused.localName, place(focused), key(focused)];
+    const before = among(kind, where);
+    const [nth, turn] = [before.indexOf(focused), alike(before, what).indexOf(focused)];
     return () => {
       [...main().querySelectorAll(".scroll")].forEach((each, index) => { each.scrollLeft = scrolled[index] || 0; });
-      const found = root && document.getElementById(root.id);
-      if (found) (root === focused ? found : alike(focused, found)[place])?.focus({ preventScroll: true });
+      if (focused.isConnected) return;
+      const now = among(kind, where);
+      const found = alike(now, what)[turn] || now[Math.min(nth, now.length - 1)] || main();
+      if (found === main()) found.tabIndex = -1;
+      found.focus({ preventScroll: true });
     };
   }
 
