@@ -86,6 +86,7 @@ def test_a_long_period_shows_what_there_is_and_not_the_days_before_it(home: Home
     home.do("backfill", "2026-03-01", "2026-03-04")
     shown = run("--home", str(home.path), "stats", "2026-01-01..2026-03-04", env={"COLUMNS": "80"}).out
     assert "requests  ████  1 to 1 a day" in shown
+    assert "tokens  " not in shown, "nobody told them"
     assert [line.split()[:2] for line in shown.splitlines() if re.match("2026-03-0. ", line)] == [
         [f"2026-03-0{day}", "closed"] for day in range(1, 5)
     ]
