@@ -156,10 +156,10 @@ def test_from_a_filter_that_is_taken_away_the_focus_goes_to_the_next_and_at_last
     page = new_page(f"{month.url}/?filter=model%3Dgpt-5-mini&filter=provider%3Dopenai&filter=team%3Dsearch")
     chips = page.get_by_role("list", name="Filters").get_by_role("link")
     chips.nth(1).focus()
-    for left, focused in ((2, "Team search ×"), (1, "Model gpt-5-mini ×")):
+    for left, focused in ((2, "Team search"), (1, "Model gpt-5-mini")):
         page.keyboard.press("Enter")
         expect(chips).to_have_count(left)
-        expect(chips.last).to_have_text(focused)
+        expect(chips.last).to_contain_text(focused)
         expect(chips.last).to_be_focused()
     page.keyboard.press("Enter")
     expect(chips).to_have_count(0)

@@ -123,7 +123,8 @@
   function place(element) {
     const names = [];
     for (let each = element.parentElement; each; each = each.parentElement) {
-      const label = each.id || (each.matches("thead, tbody") ? each.localName : !each.matches("svg") && each.ariaLabel);
+      const isPart = each.matches("thead, tbody");
+      const label = each.id || (isPart ? each.localName : !each.matches("svg") && each.getAttribute("aria-label"));
       if (label) names.push(label);
     }
     return names.join("\n");
@@ -132,11 +133,17 @@
   const among = (kind, where) => [...document.querySelectorAll(kind)].filter((each) => place(each) === where);
   const alike = (all, what) => all.filter((each) => key(each) === what);
 
+  // Whether it is there and takes the focus, which what is hidden does not.
+  function takes(element) {
+    element?.focus({ preventScroll: true });
+    return element === document.activeElement;
+  }
+
   // Where the control that had the focus is gone, a neighbour in the same place gets it, or else the whole of the page:
   // whoever works by keyboard goes on from there and not from the top.
   function remember() {
     const scrolled = [...main().querySelectorAll(".scroll")].map((each) => each.scrollLeft);
-    const focused = document.activeElement;
+    const focused = document.activeElement || document.body;
     const [kind, where, what] = [focused.localName, place(focused), key(focused)];
     const before = among(kind, where);
     const [nth, turn] = [before.indexOf(focused), alike(before, what).indexOf(focused)];
@@ -144,9 +151,9 @@
       [...main().querySelectorAll(".scroll")].forEach((each, index) => { each.scrollLeft = scrolled[index] || 0; });
       if (focused.isConnected) return;
       const now = among(kind, where);
-      const found = alike(now, what)[turn] || now[Math.min(nth, now.length - 1)] || main();
-      if (found === main()) found.tabIndex = -1;
-      found.focus({ preventScroll: true });
+      if (takes(alike(now, what)[turn]) || takes(now[Math.min(nth, now.length - 1)])) return;
+      main().tabIndex = -1;
+      takes(main());
     };
   }
 
