@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -34,6 +35,36 @@ def test_a_phone_scrolls_one_way_only(month: Server, new_page: Callable[..., Pag
     if path == "":
         expect(page.locator("svg.chart.narrow")).to_be_visible()
         expect(page.locator("svg.chart.wide")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [390, 1142, 1240])
+def test_a_table_fits_its_card_where_much_is_unknown(server: Server, new_page: Callable[..., Page], width: int) -> None:
+    """At 1142 two tables begin to stand beside each other, so there they are narrowest."""
+    known = {"tokens_in": 43_900_000, "tokens_out": 44_000_000, "latency_ms": 123_456, "cost_usd": "1500"}
+    records = [
+        {
+            "created_at": datetime.now(UTC).isoformat(),
+            "model_name": name,
+            "provider": name,
+            "status_code": 200,
+            **figures,
+        }
+        for name, figures in (("claude-haiku-4-5-20251001-preview", {}), ("gpt-5-mini", {}), ("gpt-5", known))
+    ]
+    server.post("/v1/log-records", records)
+    page = new_page(f"{server.url}/?period=today", width=width)
+    expect(page.locator("#by-model td .unknown")).to_have_count(6)
+    for dimension in ("model", "provider", "team", "api_key"):
+        table = page.locator(f"#by-{dimension} .scroll")
+        assert table.evaluate("table => table.scrollWidth - table.clientWidth") == 0, dimension
+    for heading in ("Requests", "Tokens", "Cost", "p95"):
+        expect(page.locator("#by-model thead").get_by_role("link", name=heading)).to_be_visible()
+
+
+def test_a_phone_shows_the_column_that_its_rows_are_ordered_by(month: Server, new_page: Callable[..., Page]) -> None:
+    failed = "#by-model thead th:has-text('Failed')"
+    expect(new_page(month.url, width=390).locator(failed)).to_be_hidden()
+    expect(new_page(f"{month.url}/?sort=failed", width=390).locator(failed)).to_be_visible()
 
 
 def test_a_message_is_as_wide_as_the_phone(month: Server, new_page: Callable[..., Page], complaints: list[str]) -> None:
