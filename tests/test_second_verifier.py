@@ -12,7 +12,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -29,7 +30,7 @@ from gateways.test_one_api import consumed, keep
 from reliability.figures import report
 from stories import ARRIVED, NOW, YESTERDAY, Record, put, record, stored, tamper, totals
 from tallybook.adjusting import adjust_day
-from tallybook.anchoring.anchor import Anchor, format_anchor
+from tallybook.anchoring.anchor import Anchor, Parcel, format_anchor
 from tallybook.book.chain import new_closing, next_link
 from tallybook.book.day_rows import insert_day
 from tallybook.book.engine import appending
@@ -115,7 +116,8 @@ def write(folder: Path) -> Path:
     with databases.sqlite_database(folder) as gateway:
         asked = {"prompt_tokens": 9, "completion_tokens": 1, "quota": 5, "elapsed_time": 250}
         keep(gateway, consumed("11-21 09:00", **asked), consumed("11-22 09:00", **asked))
-        DailyStatsJob(book, [logs, attached(gateway, "one-api")]).run_once(NOW)
+        for source in (logs, attached(gateway, "one-api")):  # one after the other: all at once, entries mix
+            DailyStatsJob(book, [source]).run_once(NOW)
     book.append("vast", vast(2**60), NOW)
     later = NOW + timedelta(hours=1)
     priced(logs, record("11-20 12:00", "gpt-4o-mini", provider="openai", tokens_in=3, tokens_out=4, latency_ms=100))
@@ -153,6 +155,8 @@ class Bench:
     original: sqlite3.Connection
     heads: list[tuple[int, str]]
     found: dict[str, Found] = field(default_factory=dict)
+    attacks: Counter[str] = field(default_factory=Counter)
+    detected: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
     def after(self, *statements: str, sealed: bool = False) -> Iterator[None]:
@@ -176,6 +180,13 @@ class Bench:
         ours, theirs = self.told(anchored)
         assert ours["verdict"] == theirs["verdict"], (ours["faults"], theirs["faults"])
         return str(ours["verdict"])
+
+    @contextmanager
+    def attack(self, kind: str) -> Iterator[None]:
+        """One attack on whole rows, which counts as found where all that is asserted of it holds."""
+        self.attacks[kind] += 1
+        yield
+        self.detected[kind] += 1
 
 
 def by_tallybook(file: Path, heads: list[tuple[int, str]]) -> Answer:
@@ -232,13 +243,22 @@ def bench(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
     book = Book.open(f"sqlite:///{file}", NOW, must_exist=True)
     bench = Bench(file, book, owner, original, [(head.seq, head.chain) for head in book.heads()])
     yield bench
+    report_what_was_tried(bench)
+    book.close()
+    owner.close()
+    original.close()
+
+
+def report_what_was_tried(bench: Bench) -> None:
+    """A line of the changed fields and one of the attacks on rows, where there were any."""
     tried = sum(found.tried for found in bench.found.values())
     each = ", ".join(f"{found.tried} of {name}" for name, found in bench.found.items())
     if tried:
         report(f"every field of every row changed once: {tried:,} changes ({each}), {tried:,} found by both verifiers")
-    book.close()
-    owner.close()
-    original.close()
+    kinds = ", ".join(f"{bench.detected[kind]} of {count} {kind}" for kind, count in bench.attacks.items())
+    attacks, detected = bench.attacks.total(), bench.detected.total()
+    if attacks:
+        report(f"attacks on rows: {attacks} attacks, {detected} found by both verifiers ({kinds})")
 
 
 def test_a_book_as_it_was_written_is_intact(bench: Bench) -> None:
@@ -284,9 +304,11 @@ def changes(bench: Bench, table: str, column: str) -> Iterator[tuple[Answer, Any
 
 
 def names_row(answer: Answer, row: Answer) -> bool:
-    """Whether a fault is of the row's entry, by its number or by source and day; the identity is every entry's."""
+    """Whether a fault is of the row's entry, by its number or by source and day; or, of the identity, of its table."""
+    if "book_id" in row:
+        return "book" in [fault["table"] for fault in answer["faults"]]
     place = (row.get("source"), row.get("day", row.get("date")))
-    return "book_id" in row or any(
+    return any(
         fault["seq"] == row.get("seq", 0) or (fault["source"], fault["day"]) == place for fault in answer["faults"]
     )
 
@@ -322,7 +344,24 @@ def test_a_book_that_begins_with_version_2_is_bound_to_the_instant_when_it_was_m
     file = Path(str(sqlite_book._engine.url.database))
     assert second.verify(file)["verdict"] == verify_book(sqlite_book).verdict == "intact"
     tamper(sqlite_book, "UPDATE book SET created_at = '2026-11-01T00:00:00Z'")
-    assert second.verify(file)["verdict"] == verify_book(sqlite_book).verdict == "altered"
+    ours, theirs = by_tallybook(file, []), second.verify(file)
+    assert ours["verdict"] == theirs["verdict"] == "altered"
+    assert named(ours) == named(theirs) == {("book", None, 1)}
+
+
+def test_a_book_that_begins_with_version_1_is_bound_to_its_id(bench: Bench) -> None:
+    with bench.after("UPDATE book SET book_id = 'another'"):
+        for answer in bench.told():
+            assert named(answer) == {("book", "book_id", 1)}
+
+
+def test_both_name_prices_that_an_entry_beside_has_still(bench: Bench) -> None:
+    """Entries 6 to 8 were closed without prices; of the adjustments each second one was."""
+    for seq, column in ((7, "prices"), (8, "prices"), (11, None)):
+        table = "closings" if seq < 9 else "adjustments"
+        with bench.after(f"UPDATE {table} SET prices = '[\"none\"]' WHERE seq = {seq}"):
+            for answer in bench.told():
+                assert named(answer) == {(table, column, seq)}
 
 
 # Rows are taken out, put in, exchanged
@@ -400,11 +439,18 @@ FOUND = {
 }
 """The verdict with anchors and without, and what was done."""
 
+KINDS = {"DELETE": "rows deleted", "INSERT": "rows added", "UPDATE": "values that fit no row", "DROP": "tables dropped"}
+
+
+def kind_of(what: str, statement: str) -> str:
+    """By what the attack does first."""
+    return "rows exchanged" if "exchanged" in what else KINDS.get(statement.split(maxsplit=1)[0], "columns dropped")
+
 
 @pytest.mark.parametrize("what", FOUND)
 def test_both_find_rows_that_are_gone_or_too_many_or_elsewhere(bench: Bench, what: str) -> None:
     verdict, statements = FOUND[what]
-    with bench.after(*statements):
+    with bench.after(*statements), bench.attack(kind_of(what, statements[0])):
         assert bench.verdict() == verdict
         assert bench.verdict(anchored=True) == verdict
 
@@ -456,13 +502,17 @@ FOUND_BY_ANCHORS = {
 @pytest.mark.parametrize("what", FOUND_BY_ANCHORS)
 def test_what_was_sealed_anew_is_found_by_anchors_alone(bench: Bench, what: str) -> None:
     verdict, statements = FOUND_BY_ANCHORS[what]
-    with bench.after(*statements, sealed=what != "everything is gone"):
+    kind = {"truncated": "ends cut off", "forked": "histories written and sealed anew"}[verdict]
+    with bench.after(*statements, sealed=what != "everything is gone"), bench.attack(kind):
         assert bench.verdict() == "intact"
         assert bench.verdict(anchored=True) == verdict
 
 
 def test_a_day_that_is_closed_twice_is_found_however_it_is_sealed(bench: Bench) -> None:
-    with bench.after(put_in("closings", "seq = 8", seq="13"), sealed=True):
+    with (
+        bench.after(put_in("closings", "seq = 8", seq="13"), sealed=True),
+        bench.attack("days closed twice and sealed"),
+    ):
         assert bench.verdict() == "altered"
         for answer in bench.told():
             assert ("closings", "day", 13) in named(answer)
@@ -515,7 +565,7 @@ def test_what_was_put_in_after_the_last_anchor_is_found_by_nobody(bench: Bench) 
         assert [answer["anchored_through"] for answer in bench.told(anchored=True)] == [12, 12]
 
 
-def test_an_old_copy_is_truncated_and_another_history_is_forked(written: Path, tmp_path: Path) -> None:
+def test_an_old_copy_is_truncated_and_another_history_is_forked(bench: Bench, written: Path, tmp_path: Path) -> None:
     histories = [tmp_path / name for name in ("one.sqlite", "other.sqlite")]
     for file, number in zip(histories, (16, 17), strict=True):
         shutil.copy(written, file)
@@ -523,12 +573,15 @@ def test_an_old_copy_is_truncated_and_another_history_is_forked(written: Path, t
         book.append("local", empty_content(day(number)), NOW)
         anchors = book.heads()
         book.close()
-    for file, verdict in ((written, "truncated"), (histories[0], "forked"), (histories[1], "intact")):
-        book = Book.open(f"sqlite:///{file}", NOW)
-        assert verify_book(book).verdict == second.verify(file)["verdict"] == "intact"
-        assert verify_book(book, anchors).verdict == verdict
-        assert second.verify(file, [(anchor.seq, anchor.chain) for anchor in anchors])["verdict"] == verdict
-        book.close()
+    heads = [(anchor.seq, anchor.chain) for anchor in anchors]
+    for file, kind, verdict in (
+        (written, "old copies put back", "truncated"),
+        (histories[0], "two histories shown", "forked"),
+    ):
+        with bench.attack(kind):
+            assert by_tallybook(file, [])["verdict"] == second.verify(file)["verdict"] == "intact"
+            assert by_tallybook(file, heads)["verdict"] == second.verify(file, heads)["verdict"] == verdict
+    assert by_tallybook(histories[1], heads)["verdict"] == second.verify(histories[1], heads)["verdict"] == "intact"
 
 
 # The command
@@ -540,11 +593,16 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def body_of(book_id: str, heads: Sequence[Anchor]) -> str:
+    """What a webhook gets, as a line."""
+    return msgspec.json.encode(Parcel(book_id, tuple(heads))).decode() + "\n"
+
+
 def test_the_command_says_what_it_found_and_exits_with_it(written: Path, tmp_path: Path) -> None:
     file, anchors = tmp_path / "book.sqlite", tmp_path / "anchors.log"
     shutil.copy(written, file)
     book = Book.open(f"sqlite:///{file}", NOW)
-    heads = book.heads()
+    heads, book_id = book.heads(), book.identity().book_id
     book.close()
     anchors.write_text("".join(map(format_anchor, heads[:10])))
     said = f"intact  8 closings, 4 adjustments, {{}}\nhead  {heads[-1].chain}\n"
@@ -563,6 +621,13 @@ def test_the_command_says_what_it_found_and_exits_with_it(written: Path, tmp_pat
     assert (forked["verdict"], [fault["seq"] for fault in forked["faults"]]) == ("forked", [4])
     anchors.write_text("rubbish\n")
     assert run(file, "--anchor", anchors).returncode == 2
+    bodies = [body_of("another", heads[:12]), body_of(book_id, heads[:11])]
+    anchors.write_text("".join(bodies))
+    assert run(file, "--anchor", anchors).stdout == said.format("anchored up to entry 11")
+    anchors.write_text(bodies[0])
+    refused = run(file, "--anchor", anchors)
+    assert refused.returncode == 2
+    assert f"{anchors} holds no anchors of the book {book_id}, only of others" in refused.stderr
     file.write_text("no database, and longer than the hundred bytes of a header" * 9)
     assert run(file).stdout.startswith("unreadable  0 closings")
 

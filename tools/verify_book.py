@@ -390,7 +390,8 @@ def chain_faults(entry: Row, before: Row | None, after: Row | None, identity: Se
         if before or link != entry["chain"]:
             yield Fault("altered", table, "prev_chain", "prev_chain is not the chain of the entry before")
         else:
-            yield Fault("altered", "book", None, "the first entry is not linked to this identity")
+            named = "book_id" if entry["payload_version"] == 1 else None
+            yield Fault("altered", "book", named, "the first entry is not linked to this identity")
     if link != entry["chain"]:
         named = "chain" if after and after["prev_chain"] == link else changed_field(entry, before, after, expected)
         yield Fault("altered", table, named, "chain does not match the entry's fields")
@@ -451,19 +452,34 @@ def _walk(file: Path) -> tuple[list[Row], list[Fault]]:
         return [], [Fault("unreadable", "book", None, str(error))]
 
 
-def read_anchors(file: Path) -> list[tuple[int, str]]:
-    """The heads in lines of anchors.log or in bodies of a webhook, one a line; a last line cut short is passed over."""
+def id_of(file: Path) -> str | None:
+    """The book's id, or None where it cannot be read: `verify` tells why."""
+    with contextlib.suppress(Fault, ValueError, KeyError, sqlite3.Error), contextlib.closing(open_book(file)) as book:
+        (identity,) = rows(book, "book")
+        return identity["book_id"] if is_text(identity["book_id"]) else None
+    return None
+
+
+def read_anchors(file: Path, book_id: str | None = None) -> list[tuple[int, str]]:
+    """The heads in lines of anchors.log or in bodies of a webhook, one a line; a last line cut short is passed over.
+
+    Bodies that name another book than `book_id`, if that is known, are passed over, too.
+    """
     heads: list[tuple[int, str]] = []
+    others = 0
     *lines, last = file.read_text(encoding="ascii").split("\n")
     for number, line in enumerate((*lines, last), start=1):
         if match := re.fullmatch("([1-9][0-9]{0,17}) ([0-9a-f]{64})( .*)?", line):
             heads.append((int(match[1]), match[2]))
         elif line.startswith("{") and line.endswith("}"):
-            heads += [(head["seq"], head["chain"]) for head in json.loads(line)["anchors"]]
+            body = json.loads(line)
+            is_ours = book_id in (None, body["book_id"])
+            others += not is_ours
+            heads += [(head["seq"], head["chain"]) for head in body["anchors"] if is_ours]
         elif line.strip() and number <= len(lines):
             raise ValueError(f"line {number} is no anchor")
     if not heads:
-        raise ValueError("it holds no anchors")
+        raise ValueError(f"{file} holds no anchors" + (f" of the book {book_id}, only of others" if others else ""))
     return heads
 
 
@@ -487,7 +503,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     given = parser.parse_args(arguments)
     try:
-        answer = verify(given.book, read_anchors(given.anchor) if given.anchor else ())
+        answer = verify(given.book, read_anchors(given.anchor, id_of(given.book)) if given.anchor else ())
     except (OSError, ValueError, KeyError, TypeError, sqlite3.OperationalError) as error:
         parser.error(str(error))
     sys.stdout.write(f"{json.dumps(answer, default=repr)}\n" if given.json else as_lines(answer))

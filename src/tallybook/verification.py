@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from itertools import zip_longest
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -157,13 +156,16 @@ class _Walk:
     def faults(self) -> Iterator[Fault]:
         rows = self.book.entry_rows()
         self.adjusted = {(row.source, row.day) for table, row in rows if table == "adjustments"}
-        for (table, row), after in zip_longest(rows, [following for _, following in rows[1:]]):
+        alone = [row for _, row in rows]
+        for (table, row), before, after in zip(rows, [None, *alone], [*alone[1:], None], strict=False):
             self.counts[table] += 1
-            yield from self._row_faults(table, row, after.prev_chain if after is not None else None)
+            yield from self._row_faults(table, row, before, after)
             if type(row.seq) is int:
                 self.chains[row.seq], self.due, self.prev_chain = row.chain, row.seq + 1, row.chain
 
-    def _row_faults(self, table: str, row: sa.Row[Any], chain_after: str | None) -> Iterator[Fault]:
+    def _row_faults(
+        self, table: str, row: sa.Row[Any], before: sa.Row[Any] | None, after: sa.Row[Any] | None
+    ) -> Iterator[Fault]:
         try:
             entry = read_closing(row) if table == "closings" else read_adjustment(row)
         except UnreadableRow as error:
@@ -172,7 +174,11 @@ class _Walk:
             return
         expected = self._expected(entry)
         yield from _sequence_faults(table, entry, self.due)
-        yield from _link_faults(table, entry, expected, chain_after)
+        yield from _place_faults(table, entry, expected, is_first=not self.chains)
+        if entry.link() != entry.chain:
+            named = _changed_field(entry, expected, before, after)
+            place = (entry.seq, entry.source, str(entry.day), named)
+            yield Fault("altered", table, "chain does not match the entry's fields", *place)
         if isinstance(entry, Closing):
             yield from self._day_faults(entry)
         else:
@@ -182,7 +188,7 @@ class _Walk:
         """What fields of the entry must be, as the entries before it tell."""
         if entry.seq > self.due:
             return {}
-        if self.prev_chain is not None:
+        if self.chains:
             return {"prev_chain": self.prev_chain}
         try:
             identity = self.book.identity()
@@ -236,27 +242,43 @@ def _sequence_faults(table: str, entry: Entry, due: int) -> Iterator[Fault]:
         yield Fault("altered", table, f"the sequence has {entry.seq} twice", *place)
 
 
-def _link_faults(table: str, entry: Entry, expected: dict[str, Any], chain_after: str | None) -> Iterator[Fault]:
+def _place_faults(table: str, entry: Entry, expected: dict[str, Any], is_first: bool) -> Iterator[Fault]:
+    """Whether the entry follows the one before it; the first, whose own link is right, tells of another identity."""
     place = (entry.seq, entry.source, str(entry.day))
-    if "prev_chain" in expected and entry.prev_chain != expected["prev_chain"]:
+    if entry.prev_chain == expected.get("prev_chain", entry.prev_chain):
+        return
+    if is_first and entry.link() == entry.chain:
+        # Version 2 is bound to created_at as well, and the hash does not tell which of both it was.
+        named = "book_id" if entry.payload_version == 1 else None
+        yield Fault("altered", "book", "the first entry is not linked to this identity", *place, named)
+    else:
         fault = "prev_chain is not the chain of the entry before"
         yield Fault("altered", table, fault, *place, "prev_chain")
-    if entry.link() != entry.chain:
-        named = "chain" if entry.link() == chain_after else _changed_field(entry, expected)
-        yield Fault("altered", table, "chain does not match the entry's fields", *place, named)
 
 
-def _changed_field(entry: Entry, expected: dict[str, Any]) -> str | None:
+def _changed_field(
+    entry: Entry, expected: dict[str, Any], before: sa.Row[Any] | None, after: sa.Row[Any] | None
+) -> str | None:
     """The one field that was changed, where putting back what it may have been makes the link right again."""
+    if after is not None and after.prev_chain == entry.link():
+        return "chain"
     candidates = [
         *(("payload_version", version) for version in PAYLOAD_VERSIONS),
         *(("schema_version", revision) for revision in KNOWN_REVISIONS),
         *expected.items(),
+        *((str(name), value) for near in (before, after) if near for name, value in near._asdict().items()),
     ]
-    for name, value in candidates:
-        if replace(entry, **{name: value}).link() == entry.chain:
-            return name
-    return None
+    return next((name for name, value in candidates if _makes_right(entry, name, value)), None)
+
+
+def _makes_right(entry: Entry, name: str, value: Any) -> bool:
+    """Whether the link is right with that value, which may be anything, in a field that is a column of its own."""
+    if name not in vars(entry) or name in ("day", "chain"):
+        return False
+    try:
+        return replace(entry, **{name: value}).link() == entry.chain
+    except ValueError:  # a text that is no UTF-8
+        return False
 
 
 def _content_faults(closing: Closing, content: DayContent, stat: sa.Row[Any] | None) -> Iterator[Fault]:

@@ -31,6 +31,20 @@ def by_owner(book: Path, *statements: str) -> None:
     connection.close()
 
 
+def body(home: Home) -> str:
+    """What a webhook gets of the heads of this home's book."""
+    lines = [line.split() for line in (home.path / "anchors.log").read_text().splitlines()]
+    anchors = [{"seq": int(seq), "chain": chain, "at": at} for seq, chain, at in lines]
+    return json.dumps({"book_id": identity(home), "anchors": anchors})
+
+
+def identity(home: Home) -> str:
+    connection = sqlite3.connect(home.path / "book.sqlite")
+    (book_id,) = connection.execute("SELECT book_id FROM book").fetchone()
+    connection.close()
+    return str(book_id)
+
+
 def test_an_anchor_vouches_for_the_entries_up_to_it_and_no_more(closed: Home) -> None:
     anchors = (closed.path / "anchors.log").read_text().splitlines(keepends=True)
     for many, said in ((3, "intact  3 closings, anchored\n"), (1, "intact  3 closings, anchored up to entry 1 of 3\n")):
@@ -54,8 +68,39 @@ def test_every_verdict_is_a_document_too(closed: Home) -> None:
         by_owner(book, statement)
         ran = closed.run("verify", "--json")
         assert (ran.code, json.loads(ran.out)["verdict"]) == (1, verdict), statement
-    ran = closed.run("verify")
-    assert "newer tallybook" in ran.err
+
+
+def test_a_book_that_cannot_be_opened_has_a_verdict_for_people_too(closed: Home) -> None:
+    book = closed.path / "book.sqlite"
+    by_owner(book, "UPDATE alembic_version SET version_num = '9999'")
+    newer = closed.run("verify")
+    book.write_bytes(b"no database, and longer than the hundred bytes of a header" * 9)
+    damaged = closed.run("verify")
+    book.unlink()
+    missing = closed.run("verify")
+    for ran, verdict, sentence in (
+        (newer, "unreadable", "The book was written by a newer tallybook (schema 9999, this one knows up to 0005)."),
+        (damaged, "unreadable", "The book's file is not a SQLite database."),
+        (missing, "missing", f"There is no book at {book}."),
+    ):
+        assert ran.out == f"{verdict}  0 closings, NOT anchored\n  the book  book: {sentence}\n"
+        assert ran.failed_plainly(1).startswith(sentence)
+
+
+def test_the_anchors_of_two_books_may_lie_in_one_file(closed: Home) -> None:
+    """A receiver of webhooks appends what comes, from whichever book."""
+    other = Home(closed.path.parent / "other")
+    other.do("import", other.file("others.csv", "created_at,model_name,status_code", "2026-03-01T10:00:00Z,o1,200"))
+    other.do("backfill", "2026-03-01", "2026-03-01")
+    kept, others = closed.file("kept", body(closed), body(other)), closed.file("others", body(other))
+    assert closed.do("verify", "--anchor", kept).startswith("intact  3 closings, anchored\n")
+    assert other.do("verify", "--anchor", kept).startswith("intact  1 closings, anchored\n")
+    assert closed.run("verify", "--anchor", others).failed_plainly(1) == (
+        f"{others} holds no anchors of the book {identity(closed)}, only of others. "
+        "Give the anchors.log of the book's home, or a copy of it."
+    )
+    by_owner(closed.path / "book.sqlite", "DELETE FROM book")
+    assert closed.run("verify", "--anchor", kept).out.startswith("unreadable  3 closings, compared with the anchors\n")
 
 
 def test_the_column_is_named_for_people_too(closed: Home) -> None:

@@ -39,6 +39,22 @@ def test_bodies_of_the_webhook_are_read_as_lines_are(file: Path) -> None:
     assert told(read_anchors(file)) == told(heads(1, 4))
 
 
+def test_bodies_of_another_book_in_the_same_file_are_passed_over(file: Path) -> None:
+    one, other = (Parcel(book_id, (head(1),)) for book_id in ("one", "other"))
+    file.write_bytes(b"".join(msgspec.json.encode(body) + b"\n" for body in (other, one, other)))
+    assert told(read_anchors(file, "one")) == told(heads(1, 1))
+    assert told(read_anchors(file)) == told([head(1)] * 3)
+    with pytest.raises(UnreadableFile) as refused:
+        read_anchors(file, "third")
+    assert refused.value.message == f"{file} holds no anchors of the book third, only of others."
+    assert refused.value.remedy == "Give the anchors.log of the book's home, or a copy of it."
+
+
+def test_lines_do_not_say_whose_they_are_and_are_all_taken(file: Path) -> None:
+    file.write_bytes(msgspec.json.encode(Parcel("other", (head(1),))) + b"\n" + format_anchor(head(2)).encode())
+    assert read_anchors(file, "one") == [head(2)]
+
+
 def test_a_body_of_a_later_version_may_say_more(file: Path) -> None:
     file.write_text(f'{{"kind": "x", "book_id": "b", "anchors": [{{"seq": 1, "chain": "{A}", "kind": [1]}}]}}')
     assert read_anchors(file) == [Anchor(1, A)]

@@ -9,11 +9,12 @@ import pytest
 from stories import NOW, facts, put, record, tamper
 from tallybook.anchoring.anchor import Anchor, format_anchor, read_anchors
 from tallybook.book.ledger import Book
+from tallybook.content import empty_content
 from tallybook.errors import UnreadableFile
 from tallybook.job import DailyStatsJob
 from tallybook.logs.store import LogStore
 from tallybook.measures import MEASURE_NAMES
-from tallybook.verification import verify_book
+from tallybook.verification import Fault, verify_book
 
 FIRST = date(2026, 11, 20)
 
@@ -224,11 +225,46 @@ def test_two_closings_exchanged_break_the_chain(closed: Book) -> None:
     assert verify_book(closed).verdict == "altered"
 
 
-def test_another_books_identity_breaks_the_first_link(closed: Book) -> None:
-    tamper(closed, "UPDATE book SET book_id = 'another'")
-    verification = verify_book(closed)
-    assert verification.verdict == "altered"
-    assert verification.faults[0].seq == 1
+@pytest.mark.parametrize("changed", ["book_id = 'another'", "created_at = '2026-11-01T00:00:00Z'"])
+def test_another_identity_is_blamed_and_not_the_first_entry_whose_own_link_is_right(closed: Book, changed: str) -> None:
+    tamper(closed, f"UPDATE book SET {changed}")
+    assert verify_book(closed).faults == (
+        Fault("altered", "book", "the first entry is not linked to this identity", 1, "local", DAY_20),
+    )
+
+
+def test_a_first_entry_that_is_linked_to_nothing_is_blamed_itself(closed: Book) -> None:
+    tamper(closed, f"UPDATE closings SET prev_chain = '{'0' * 64}' WHERE seq = 1")
+    assert [(fault.table, fault.field, fault.seq) for fault in verify_book(closed).faults] == [
+        ("closings", "prev_chain", 1),
+        ("closings", "prev_chain", 1),
+    ]
+
+
+def test_a_field_that_is_put_back_to_what_an_entry_beside_has_is_named(closed: Book) -> None:
+    tamper(closed, "UPDATE closings SET prices = '[\"free\"]' WHERE seq = 2")
+    assert [(fault.table, fault.field, fault.seq) for fault in verify_book(closed).faults] == [
+        ("closings", "prices", 2)
+    ]
+
+
+def test_a_field_is_not_named_where_no_entry_beside_tells_what_it_was(tmp_path: Path) -> None:
+    """Nor do bytes that are no text, in the entry beside, keep the rest from being told."""
+    book = Book.open(f"sqlite:///{tmp_path}/book.sqlite", NOW)
+    for day in (20, 21):
+        book.append("local", empty_content(date(2026, 11, day)), NOW, ("genai-prices 1",))
+    tamper(
+        book,
+        "UPDATE closings SET prices = '[]' WHERE seq = 1",
+        "UPDATE closings SET prices = CAST(x'ff' AS TEXT) WHERE seq = 2",
+    )
+    book.close()
+    book = Book.open_to_verify(f"sqlite:///{tmp_path}/book.sqlite")
+    assert [(fault.verdict, fault.field, fault.seq) for fault in verify_book(book).faults] == [
+        ("altered", None, 1),
+        ("unreadable", "prices", 2),
+    ]
+    book.close()
 
 
 def drop_last_day(book: Book) -> None:

@@ -48,36 +48,43 @@ def format_anchor(anchor: Anchor) -> str:
     return f"{anchor.seq} {anchor.chain} {anchor.at}\n"
 
 
-def parse_line(line: str) -> tuple[Anchor, ...] | None:
-    """The heads in a line: one, those of a webhook's body, or none in a blank line; None where it is neither."""
+def parse_line(line: str, book_id: str | None = None) -> tuple[Anchor, ...] | None:
+    """The heads in a line: one, those of a webhook's body, or none in a blank line; None where it is neither.
+
+    A body that names another book than `book_id`, if that is given, has none.
+    """
     if match := _LINE.fullmatch(line):
         return (Anchor(int(match[1]), match[2], match[3] or ""),)
     if not line.strip():
         return ()
     try:
-        return _decode_parcel(line).anchors
+        parcel = _decode_parcel(line)
     except msgspec.DecodeError:
         return None
+    return parcel.anchors if book_id in (None, parcel.book_id) else ()
 
 
-def read_anchors(file: Path) -> list[Anchor]:
+def read_anchors(file: Path, book_id: str | None = None) -> list[Anchor]:
     """The heads in a file of anchor lines, or of webhook bodies, one a line; several may be of one `seq`.
 
-    A last line that was cut short is passed over. Raises `UnreadableFile` for anything else, and where there is none.
+    Bodies of other books than `book_id` are passed over, where that is given, and so is a last line that was cut short.
+    Raises `UnreadableFile` for anything else, and where no head is left.
     """
-    anchors = list(anchors_in(_text_of(file), file))
-    if not anchors:
-        raise _no_anchors(f"{file} holds no anchors")
-    return anchors
+    text = _text_of(file)
+    if anchors := list(anchors_in(text, file, book_id)):
+        return anchors
+    if any(anchors_in(text, file)):
+        raise _no_anchors(f"{file} holds no anchors of the book {book_id}, only of others")
+    raise _no_anchors(f"{file} holds no anchors")
 
 
-def anchors_in(text: str, file: Path) -> Iterator[Anchor]:
+def anchors_in(text: str, file: Path, book_id: str | None = None) -> Iterator[Anchor]:
     """The heads in the text of that file, which may be empty; `UnreadableFile` names the first line that is none."""
     *lines, last = text.split("\n")
     if parse_line(last) is not None or not _CUT_SHORT.fullmatch(last):
         lines.append(last)
     for number, line in enumerate(lines, start=1):
-        found = parse_line(line)
+        found = parse_line(line, book_id)
         if found is None:
             raise _no_anchors(f"Line {number} of {file} is no anchor")
         yield from found

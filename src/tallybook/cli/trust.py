@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tallybook.cli import entry_tables
 from tallybook.cli.common import clock, json_flag, opened_book, out, perform, print_json, settings, with_settings
 from tallybook.errors import BookError
+
+if TYPE_CHECKING:
+    from tallybook.anchoring.anchor import Anchor
+    from tallybook.book.ledger import Book
 
 
 @click.command()
@@ -27,9 +31,7 @@ def verify(anchor: Path | None, as_json: bool) -> int:
     Exits with 1 when anything is not as it was written. Without --anchor the book is checked against itself alone.
     docs/verify.md has the format, and a second verifier that needs nothing but Python.
     """
-    from tallybook.anchoring.anchor import read_anchors
-
-    answer = _verdict(read_anchors(anchor) if anchor else None, as_json)
+    answer = _verdict(anchor)
     if as_json:
         print_json(answer)
     else:
@@ -37,23 +39,34 @@ def verify(anchor: Path | None, as_json: bool) -> int:
     return 0 if answer["verdict"] == "intact" else 1
 
 
-def _verdict(anchors: Any, as_json: bool) -> dict[str, Any]:
-    """A book that cannot even be opened has a verdict too; people are told by the error itself."""
+def _verdict(anchor: Path | None) -> dict[str, Any]:
+    """A book that cannot even be opened has a verdict too, beside the error."""
     from tallybook.book.ledger import Book
     from tallybook.verification import verdict_on, verify_book
 
     try:
         book = Book.open_to_verify(settings().book)
         try:
-            return verify_book(book, anchors).as_json()
+            return verify_book(book, _heads(anchor, book) if anchor else None).as_json()
         finally:
             book.close()
     except BookError as error:
         verification = verdict_on(error)
-        if verification is None or not as_json:
+        if verification is None:
             raise
         click.echo(f"tallybook: {error.message} {error.remedy}", err=True)
         return verification.as_json()
+
+
+def _heads(anchor: Path, book: Book) -> list[Anchor]:
+    """The heads of this book in the file; all, where the book does not say who it is, which verifying tells."""
+    from tallybook.anchoring.anchor import read_anchors
+
+    try:
+        book_id = book.identity().book_id
+    except BookError:
+        return read_anchors(anchor)
+    return read_anchors(anchor, book_id)
 
 
 @click.command()
