@@ -26,7 +26,7 @@ test: $(READY) ## set everything up and run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not acceptance and not engines and not senders and not browser and not slow"
 
 test-acceptance: $(READY) ## the command and real servers, each a process of its own
-	$(BIN)/python -m pytest -n $(WORKERS) -m "acceptance and not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "acceptance and not engines and not slow"
 
 test-engines: $(READY) ## the tests on MariaDB, ClickHouse and Spark; one that is not here is skipped
 	for engine in mysql clickhouse spark; do \

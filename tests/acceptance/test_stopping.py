@@ -14,7 +14,7 @@ import pytest
 
 from acceptance.running import COMMAND, Home, ago, end, environment, serving, wait_for
 
-MANY_DAYS = 500
+MANY_DAYS = 2_500
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
