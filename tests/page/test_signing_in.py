@@ -7,7 +7,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from acceptance.running import Home, Server
+from acceptance.running import Home, Server, ago, serving
+from stories import record, sqlite_table
 
 
 def token(home: Home, role: str) -> str:
@@ -74,6 +75,45 @@ def test_a_token_that_only_sends_cannot_look(
     sign_in(page, token(home, "ingest"))
     expect(page.get_by_role("alert")).to_contain_text("needs a token of the role read")
     complaints.clear()
+
+
+def test_who_may_only_read_is_not_offered_to_close_days(
+    home: Home, new_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    path = home.path.parent / "gateway.sqlite"
+    sqlite_table(path, [record(f"{ago(1)[5:]} 10:00")], "epoch_ms")
+    home.do("attach", "gateway", f"sqlite:///{path}", "--preset", "log_records")
+    path.rename(path.with_suffix(".away"))
+    with serving(home) as server:
+        button = (page := new_page(f"{server.url}/book")).get_by_role("button", name="Close what is missing")
+        expect(button).to_have_count(1)
+        admin, reader = token(home, "admin"), token(home, "read")
+        for shown, count in ((admin, 1), (reader, 0)):
+            page.goto(f"{server.url}/sign-in?next=book")
+            sign_in(page, shown)
+            expect(page.locator("#missing")).to_be_visible()
+            expect(button).to_have_count(count)
+        page.evaluate("document.querySelector('form').action = 'backfill'; document.querySelector('form').submit()")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("needs a token of the role admin")
+        expect(page.locator(".lead")).to_have_text("Sign in with a token of the role admin.")
+        page.get_by_role("link", name="Sign in").click()
+        sign_in(page, admin)
+        expect(button).to_have_count(1)
+        complaints.clear()
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        ("2026-13-01", "2026-13-02", "'2026-13-01' is not a day."),
+        ("2026-11-02", "2026-11-01", "The range 2026-11-02..2026-11-01 runs backwards."),
+    ],
+)
+def test_what_is_no_range_of_days_is_not_begun(server: Server, first: str, last: str, said: str) -> None:
+    answer = server.http.post("/backfill", data={"from": first, "to": last}, headers={"Origin": server.url})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, said)
+    assert "Closing" not in server.http.get("/book").text
 
 
 def test_another_site_cannot_have_a_browser_that_is_signed_in_do_anything(server: Server, home: Home) -> None:

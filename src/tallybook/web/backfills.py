@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tallybook.bookkeeper import Answer, Bookkeeper, Watch
+from tallybook.days import parse_day
 from tallybook.errors import TallybookError, UsageError
+from tallybook.periods import between
 from tallybook.wording import count_of
 
 
@@ -45,7 +47,8 @@ class Backfills:
         self.latest: Backfill | None = None
 
     def begin(self, first: str, last: str) -> None:
-        """Begins one; a `UsageError` while another is at work."""
+        """Begins one; a `UsageError` where that is no range of days, and while another is at work."""
+        between(parse_day(first), parse_day(last))
         with self._lock:
             if self.latest and self.latest.is_running:
                 raise UsageError("Days are being closed already.", "Wait until that is done, or cancel it.")

@@ -111,11 +111,14 @@ class Guard:
     async def check(self, call: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         """Raises `Unauthorized`, `WrongRole` or `ForeignHost`; `BookError` where the book cannot tell."""
         scope = cast(HTTPScope, call.scope)
-        needed = ROLES.get((scope["method"], scope["path_template"]), Role.ADMIN)
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        needed = ROLES.get((method, scope["path_template"]), Role.ADMIN)
         if needed is None:
             return
         if await self._needs_token(needed):
-            self._note_use(await self.identify(_shown_by(call, scope["method"]), needed))
+            token = await self.identify(_shown_by(call, scope["method"]), needed)
+            scope["auth"] = token.role
+            self._note_use(token)
         else:
             check_host(call.headers.get("host", ""))
 
@@ -180,6 +183,12 @@ def _shown_by(call: ASGIConnection[Any, Any, Any, Any], method: str) -> str | No
     if method not in SAFE_METHODS and "origin" not in call.headers:
         return None
     return call.cookies.get(COOKIE)
+
+
+def may(call: ASGIConnection[Any, Any, Any, Any], needed: Role) -> bool:
+    """Whether who was let in may also do what needs the role: whoever needed no token may all."""
+    role: Role | None = call.scope.get("auth")
+    return role is None or role.may(needed)
 
 
 def check_host(header: str) -> None:

@@ -10,7 +10,7 @@ from litestar.types import ExceptionHandlersMap
 
 from tallybook.page.render import render
 from tallybook.web.errors import EXCEPTION_HANDLERS
-from tallybook.web.guard import Unauthorized
+from tallybook.web.guard import Unauthorized, WrongRole
 from tallybook.web.pages import HEADERS, framing
 from tallybook.web.signing_in import sign_in_url
 
@@ -36,7 +36,7 @@ def _as_page(answer: Answer) -> Callable[[AnyRequest, Any], Response[Any]]:
                 b"", status_code=303, media_type="text/html", headers={**HEADERS, "Location": sign_in_url(request)}
             )
         return Response(
-            _error_page(request, told).encode(),
+            _error_page(request, told, isinstance(error, WrongRole)).encode(),
             status_code=told.status_code,
             media_type="text/html",
             headers={**HEADERS, **told.headers},
@@ -45,11 +45,13 @@ def _as_page(answer: Answer) -> Callable[[AnyRequest, Any], Response[Any]]:
     return shown
 
 
-def _error_page(request: AnyRequest, told: Response[dict[str, Any]]) -> str:
+def _error_page(request: AnyRequest, told: Response[dict[str, Any]], is_wrong_role: bool) -> str:
     sentences = told.content["error"]
     message, hint = SAID.get(told.status_code or 0, (sentences["message"], sentences["hint"]))
+    if is_wrong_role:
+        hint = "Sign in with a token of the role admin."
     frame = {"frame": "base.html", **framing(request), "here": "error", "every": 0, "standing": None}
-    return render("error.html", **frame, message=message, hint=hint)
+    return render("error.html", **frame, message=message, hint=hint, can_sign_in=is_wrong_role)
 
 
 PAGE_ERRORS: ExceptionHandlersMap = {kind: _as_page(answer) for kind, answer in EXCEPTION_HANDLERS.items()}

@@ -24,8 +24,9 @@ from tallybook.page.reading import has_anything, read_day, read_ledger, read_ove
 from tallybook.page.remembering import Memory
 from tallybook.page.render import assets, render
 from tallybook.page.standing import Standing
+from tallybook.tokens import Role
 from tallybook.web.backfills import Backfills
-from tallybook.web.guard import COOKIE
+from tallybook.web.guard import COOKIE, may
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -143,7 +144,8 @@ def get_book(
     latest = backfills.latest
     every_s = WAITING_S if latest and latest.is_running else CLOSED_S
     view = read_ledger(keeper)
-    return page(request, "book.html", "book", every_s, view.standing, view=view, backfill=latest)
+    shown = {"view": view, "backfill": latest, "may_close": may(request, Role.ADMIN)}
+    return page(request, "book.html", "book", every_s, view.standing, **shown)
 
 
 @get("/download", sync_to_thread=True, include_in_schema=False)

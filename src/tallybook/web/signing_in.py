@@ -77,7 +77,8 @@ def sign_in_url(request: AnyRequest) -> str:
 
 def _form(request: AnyRequest, target: str, refused: str) -> Response[bytes]:
     answer = page(request, "sign_in.html", "sign-in", next=target, refused=refused)
-    answer.status_code = 401 if refused else 200
+    if refused:
+        answer.status_code = 401
     return answer
 
 
