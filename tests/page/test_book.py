@@ -20,7 +20,7 @@ def test_every_day_is_a_cell_that_says_its_state(month: Server, new_page: Callab
         "aria-label",
         f"{datetime.fromisoformat(ago(3)):%a} {ago(3)}: closed; "
         + month_requests(month, ago(3))
-        + " requests; restated by 1 adjustment",
+        + " requests; restated by 1 adjustment: +1 request, 1 record came after the day was closed",
     )
     expect(restated.locator("rect")).to_have_class("restated")
     expect(page.locator(".states")).to_contain_text("zero 1")

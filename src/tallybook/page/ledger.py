@@ -10,8 +10,9 @@ from typing import Any
 
 from tallybook.book.entries import Adjustment
 from tallybook.days import consecutive_runs
+from tallybook.measures import REQUESTS
 from tallybook.page.absence import CLOSES_ITSELF
-from tallybook.page.calendar import Calendar, calendar, counts_of
+from tallybook.page.calendar import Calendar, Since, calendar, counts_of
 from tallybook.page.figures import Row
 from tallybook.page.standing import Standing, reasons_of
 
@@ -50,13 +51,17 @@ class LedgerView:
 
 
 def ledger_view(
-    status: Mapping[str, Any], calendars: Sequence[Sequence[Row]], adjustments: Sequence[Adjustment]
+    status: Mapping[str, Any],
+    calendars: Sequence[Sequence[Row]],
+    adjustments: Sequence[Adjustment],
+    lost: Mapping[str, int],
 ) -> LedgerView:
-    """The view of the status, the days of each calendar, and all adjustments in order of sequence."""
-    reasons = reasons_of(status)
+    """The view of the status, the days of each calendar, all adjustments in order of sequence, and how many requests
+    the sources have lost of which day."""
+    reasons, since = reasons_of(status), Since(additions(adjustments), lost)
     days = sorted({day for source in status["sources"] for day in source["missing"]})
     missing = tuple(missing_days(days, reasons))
-    drawn = tuple(calendar(rows, reasons) for rows in calendars)
+    drawn = tuple(calendar(rows, reasons, since) for rows in calendars)
     latest = tuple(reversed(adjustments[-SHOWN_ENTRIES:]))
     return LedgerView(
         calendars=drawn,
@@ -70,6 +75,20 @@ def ledger_view(
         adjustments=latest,
         earlier=len(adjustments) - len(latest),
     )
+
+
+def additions(adjustments: Sequence[Adjustment]) -> dict[str, str]:
+    """What was added to each day that was restated: by how many requests in all, and the latest reason."""
+    by_day: dict[str, list[Adjustment]] = {}
+    for entry in adjustments:
+        by_day.setdefault(str(entry.day), []).append(entry)
+    return {day: _added(entries) for day, entries in by_day.items()}
+
+
+def _added(entries: Sequence[Adjustment]) -> str:
+    requests = sum(entry.change.totals[REQUESTS] for entry in entries)
+    noun = "request" if abs(requests) == 1 else "requests"
+    return f"{requests:+,} {noun}, {'the latest: ' if len(entries) > 1 else ''}{entries[-1].reason}"
 
 
 def missing_days(days: Sequence[str], reasons: Mapping[str, str]) -> Iterator[MissingDays]:
