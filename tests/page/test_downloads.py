@@ -120,3 +120,5 @@ def test_a_report_is_one_file_that_asks_nobody(month: Server, tmp_path: Path, ne
     expect(page.get_by_role("heading", level=1)).to_have_text("LLM API traffic")
     expect(page.locator("svg.chart.wide")).to_have_count(4)
     assert asked == [file.as_uri()]
+    assert "unsafe-inline" not in file.read_text()
+    assert page.locator("dl.tiles").evaluate("each => getComputedStyle(each).display") == "grid"
