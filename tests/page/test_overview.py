@@ -145,6 +145,21 @@ def test_a_long_table_is_shown_whole(month: Server, new_page: Callable[..., Page
     expect(page.locator("#by-api_key tbody tr")).to_have_count(16)
 
 
+def test_a_table_that_is_too_long_to_show_leads_back_and_names_the_download(
+    server: Server, new_page: Callable[..., Page]
+) -> None:
+    now = datetime.now(UTC).isoformat()
+    posted = [{"created_at": now, "model_name": f"m{number}", "status_code": 200} for number in range(503)]
+    server.http.post("/v1/log-records", json=posted).raise_for_status()
+    page = new_page(f"{server.url}/?period=today")
+    table = page.locator("#by-model")
+    table.get_by_role("link", name="495 more").click()
+    expect(table.locator("tbody tr")).to_have_count(500)
+    expect(table.locator(".more")).to_contain_text("and 3 more in the download")
+    table.get_by_role("link", name="fewer").click()
+    expect(table.locator("tbody tr")).to_have_count(8)
+
+
 @pytest.mark.parametrize("measure", ["Tokens", "Cost", "Latency"])
 def test_another_measure_is_drawn(month: Server, new_page: Callable[..., Page], measure: str) -> None:
     page = new_page(month.url)

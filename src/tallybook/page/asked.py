@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlencode
 
 from tallybook.errors import UnknownName, UsageError
+from tallybook.measures import DIMENSION_NAMES
 
 PERIODS = {
     "today": "Today",
@@ -42,6 +43,8 @@ class Asked:
     def __post_init__(self) -> None:
         _check("measure", self.measure, MEASURES)
         _check("order", self.sort, SORTS)
+        if self.all is not None:
+            _check("table", self.all, DIMENSION_NAMES)
         if (self.first is None) != (self.last is None):
             raise UsageError("Only one end of the range is given.", "Give both from and to.")
         if [self.period, self.first, self.day].count(None) < 2:
@@ -127,6 +130,6 @@ def _values(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
-def _check(what: str, name: str, known: Mapping[str, str]) -> None:
+def _check(what: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         raise UnknownName(what, name, tuple(known))
