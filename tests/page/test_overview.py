@@ -45,6 +45,14 @@ def test_the_period_is_switched_and_stands_in_the_url(
     expect(page.get_by_role("link", name="30 days", exact=True)).to_have_attribute("aria-current", "true")
 
 
+@pytest.mark.parametrize("path", ["/", "/day", "/book", "/sign-in", "/download", "/chart.svg", "/healthz"])
+def test_whether_a_page_is_there_can_be_asked_without_its_content(month: Server, path: str) -> None:
+    parameters = {"day": ago(1)} if path == "/day" else {}
+    whole, told = (month.http.request(method, path, params=parameters) for method in ("GET", "HEAD"))
+    assert (whole.status_code, told.status_code, told.content) == (200, 200, b"")
+    assert told.headers["content-type"] == whole.headers["content-type"]
+
+
 def test_any_range_can_be_chosen(month: Server, new_page: Callable[..., Page]) -> None:
     page = new_page(month.url)
     page.locator("input[name=from]").fill(ago(10))

@@ -60,6 +60,11 @@ ROLES: dict[tuple[str, str], Role | None] = {
 A call that has no row here is for `admin` alone.
 """
 
+HEAD_TOO = ("/", "/day", "/book", "/download", "/chart.svg", "/sign-in", "/assets/{name}", "/healthz")
+"""What can be asked for without its content, by who may see it: pages, and whether the process answers at all."""
+
+ROLES |= {("HEAD", path): ROLES["GET", path] for path in HEAD_TOO}
+
 COOKIE = "tallybook"
 """The cookie that holds the token of whoever has signed in on the page."""
 
@@ -111,8 +116,7 @@ class Guard:
     async def check(self, call: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         """Raises `Unauthorized`, `WrongRole` or `ForeignHost`; `BookError` where the book cannot tell."""
         scope = cast(HTTPScope, call.scope)
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        needed = ROLES.get((method, scope["path_template"]), Role.ADMIN)
+        needed = ROLES.get((scope["method"], scope["path_template"]), Role.ADMIN)
         if needed is None:
             return
         if await self._needs_token(needed):

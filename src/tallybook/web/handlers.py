@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get, head, post
 from litestar.concurrency import sync_to_thread
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
@@ -147,6 +147,12 @@ async def get_healthz(instance: NamedDependency[str]) -> Response[dict[str, str]
     return Response({"status": "ok", "version": __version__}, headers={INSTANCE_HEADER: instance})
 
 
+@head("/healthz", include_in_schema=False)
+async def head_healthz(instance: NamedDependency[str]) -> Response[None]:
+    """The same without a word."""
+    return Response(None, headers={INSTANCE_HEADER: instance})
+
+
 @get("/readyz", sync_to_thread=True)
 def get_readyz(keeper: NamedDependency[Bookkeeper]) -> Response[dict[str, Any]]:
     """Whether book and logs answer; 503 where one does not."""
@@ -215,6 +221,7 @@ HANDLERS = (
     post_close,
     post_backfill,
     get_healthz,
+    head_healthz,
     get_readyz,
     get_openapi,
 )

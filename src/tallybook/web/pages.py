@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from litestar import Request, Response, get
+from litestar import Request, Response, route
 from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
@@ -43,6 +44,7 @@ LIVE_S, CLOSED_S, WAITING_S = 5, 30, 1
 """How often a page asks anew: with today in it, with closed days only, and while nothing has arrived."""
 
 SMALLEST_COMPRESSED = 600
+SEEN = [HttpMethod.GET, HttpMethod.HEAD]
 NO_FOLDERS = ("book", "day", "sign-in")
 FOR_EVER = "public, max-age=31536000, immutable"
 AnyRequest = Request[Any, Any, Any]
@@ -99,7 +101,7 @@ def sent(request: AnyRequest, content: bytes, media_type: str, headers: Mapping[
     return Response(content, media_type=media_type, headers=more)
 
 
-@get("/", sync_to_thread=True, include_in_schema=False)
+@route("/", http_method=SEEN, sync_to_thread=True, include_in_schema=False)
 def get_overview(
     request: AnyRequest,
     keeper: NamedDependency[Bookkeeper],
@@ -128,7 +130,7 @@ def _first_run(request: AnyRequest, keeper: Bookkeeper, home: Path) -> Response[
     )
 
 
-@get("/day", sync_to_thread=True, include_in_schema=False)
+@route("/day", http_method=SEEN, sync_to_thread=True, include_in_schema=False)
 def get_day(request: AnyRequest, keeper: NamedDependency[Bookkeeper]) -> Response[bytes]:
     """A day."""
     view = read_day(keeper, asked(request))
@@ -136,7 +138,7 @@ def get_day(request: AnyRequest, keeper: NamedDependency[Bookkeeper]) -> Respons
     return page(request, "day.html", "day", every_s, Standing.of(keeper.status()), view=view)
 
 
-@get("/book", sync_to_thread=True, include_in_schema=False)
+@route("/book", http_method=SEEN, sync_to_thread=True, include_in_schema=False)
 def get_book(
     request: AnyRequest, keeper: NamedDependency[Bookkeeper], backfills: NamedDependency[Backfills]
 ) -> Response[bytes]:
@@ -148,7 +150,7 @@ def get_book(
     return page(request, "book.html", "book", every_s, view.standing, **shown)
 
 
-@get("/download", sync_to_thread=True, include_in_schema=False)
+@route("/download", http_method=SEEN, sync_to_thread=True, include_in_schema=False)
 def get_download(request: AnyRequest, keeper: NamedDependency[Bookkeeper]) -> Response[bytes]:
     """A table of a page as a file."""
     table, wanted = (request.query_params.get(name, default) for name, default in (("table", DAYS), ("format", "csv")))
@@ -157,7 +159,7 @@ def get_download(request: AnyRequest, keeper: NamedDependency[Bookkeeper]) -> Re
     return sent(request, file.content, file.media_type, {"Content-Disposition": f'attachment; filename="{file.name}"'})
 
 
-@get("/chart.svg", sync_to_thread=True, include_in_schema=False)
+@route("/chart.svg", http_method=SEEN, sync_to_thread=True, include_in_schema=False)
 def get_chart(request: AnyRequest, memory: NamedDependency[Memory]) -> Response[bytes]:
     """The chart of the overview as a picture of its own."""
     view = read_overview(memory.look(), asked(request))
@@ -168,7 +170,7 @@ def get_chart(request: AnyRequest, memory: NamedDependency[Memory]) -> Response[
     return sent(request, svg.encode(), "image/svg+xml", attachment)
 
 
-@get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
+@route("/assets/{name:str}", http_method=SEEN, include_in_schema=False, sync_to_thread=False)
 def get_asset(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     """A style sheet, script or icon."""
     asset = next((asset for asset in assets().values() if asset.name == name), None)

@@ -7,7 +7,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, post, route
 from litestar.di import NamedDependency
 
 from tallybook.errors import TallybookError, UsageError
@@ -15,7 +15,7 @@ from tallybook.tokens import Role
 from tallybook.web.backfills import Backfills
 from tallybook.web.bodies import read_body
 from tallybook.web.guard import COOKIE, Guard
-from tallybook.web.pages import HEADERS, framing, own_url, page
+from tallybook.web.pages import HEADERS, SEEN, framing, own_url, page
 
 FOR_S = 30 * 86_400
 """How long a browser keeps the token: 30 days."""
@@ -29,7 +29,7 @@ A query alone is none of them: it would lead to the form again.
 AnyRequest = Request[Any, Any, Any]
 
 
-@get("/sign-in", sync_to_thread=False, include_in_schema=False)
+@route("/sign-in", http_method=SEEN, sync_to_thread=False, include_in_schema=False)
 def get_sign_in(request: AnyRequest) -> Response[bytes]:
     """The form."""
     return _form(request, request.query_params.get("next", "."), "")
