@@ -209,7 +209,7 @@ class TestADamagedBook:
             (fault.verdict, fault.table, fault.field, fault.fault) for fault in verify_book(sqlite_book).faults
         ] == [
             ("unreadable", "book", "id", "the book should have one identity, of id 1; the ids are [2]"),
-            ("altered", "closings", "prev_chain", "prev_chain is not the chain of the entry before"),
+            ("altered", "book", None, "the first entry is not linked to this identity"),
         ]
 
     def test_a_name_that_is_no_text_is_unreadable(self, sqlite_book: Book, source: Unwilling) -> None:

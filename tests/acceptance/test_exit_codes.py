@@ -59,7 +59,6 @@ FAILING = (
     ["import", "/nowhere/file.csv"],
     ["import", "{file}", "--map", "tokens_in=nowhere"],
     ["verify", "--anchor", "/nowhere/anchors.log"],
-    ["verify", "--book", "sqlite:////nowhere/book.sqlite"],
     ["status", "--book", "postgresql://127.0.0.1:1/none?connect_timeout=2"],
 )
 
