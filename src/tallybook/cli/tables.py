@@ -145,9 +145,20 @@ def _fits(console: Console, grid: Table) -> bool:
     return console.measure(grid, options=console.options.update(max_width=WIDE)).maximum <= console.width
 
 
+def _known(row: Row, name: str) -> Any:
+    """A sum, or None where there were requests but none of them told the value."""
+    return row[name] if row[f"{name}_count"] or not row["requests"] else None
+
+
+def _known_tokens(row: Row) -> float | None:
+    """Those in and out that are known; None where neither is."""
+    known = [float(told) for name in ("tokens_in", "tokens_out") if (told := _known(row, name)) is not None]
+    return sum(known) if known else None
+
+
 TRENDS: dict[str, tuple[Callable[[Row], float | None], Callable[[Any], str]]] = {
     "requests": (lambda row: float(row["requests"]), lambda value: short(int(value))),
-    "tokens": (lambda row: _known_tokens(row), lambda value: short(int(value))),
+    "tokens": (_known_tokens, lambda value: short(int(value))),
     "cost": (
         lambda row: None if row["cost_usd"] is None else float(row["cost_usd"]),
         lambda value: dollars(str(value)),
@@ -177,17 +188,6 @@ def _print_trends(console: Console, series: Sequence[Row]) -> None:
     if grid.row_count:
         console.print(grid)
         console.print()
-
-
-def _known(row: Row, name: str) -> Any:
-    """A sum, or None where there were requests but none of them told the value."""
-    return row[name] if row[f"{name}_count"] or not row["requests"] else None
-
-
-def _known_tokens(row: Row) -> float | None:
-    """Those in and out that are known; None where neither is."""
-    known = [float(told) for name in ("tokens_in", "tokens_out") if (told := _known(row, name)) is not None]
-    return sum(known) if known else None
 
 
 def _failed(row: Row) -> Any:
