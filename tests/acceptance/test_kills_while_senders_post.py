@@ -14,7 +14,7 @@ import duckdb
 import httpx
 import pytest
 
-from acceptance.running import Home, ago, serving
+from acceptance.running import Home, ago, serving, wait_for
 from tallybook.days import epoch_us, midnight, parse_day
 
 KILLS = 50
@@ -114,12 +114,16 @@ def posting(senders: list[Sender]) -> Iterator[None]:
 
 
 def kill_again_and_again(home: Home, senders: list[Sender]) -> None:
-    patience = random.Random(20261124)  # the same pauses every time
+    """Each server dies at some moment after one of the senders was acknowledged once more, or at any moment at all."""
+    chance = random.Random(20261124)  # the same pauses every time
     for _ in range(KILLS):
         with serving(home) as server:
             for sender in senders:
                 sender.url = server.url
-            time.sleep(patience.uniform(0.05, 0.5))
+            if awaited := chance.choice((*senders, None)):
+                before = len(awaited.acknowledged)
+                wait_for(lambda: len(awaited.acknowledged) > before)  # noqa: B023 - asked within the loop
+            time.sleep(chance.uniform(0, 0.4))
             server.process.kill()
             server.process.wait()
 
@@ -141,7 +145,7 @@ def test_fifty_kills_lose_nothing_that_was_acknowledged_and_count_nothing_twice(
     json_sender, litellm_sender, spans_sender = senders
     names = json_sender.acknowledged | litellm_sender.acknowledged
     traces = {f"{trace_id(name)}:00000000000000aa" for name in spans_sender.acknowledged}
-    assert all(len(sender.acknowledged) > KILLS * BATCH / 2 for sender in senders)
+    assert all(len(sender.acknowledged) > KILLS * BATCH / 10 for sender in senders)
     assert [request_id for request_id in names | traces if request_id not in stored] == []
     assert len(stored) - len(names | traces) <= len(senders) * BATCH, (
         "at most the batches that were under way at the end"
