@@ -147,10 +147,14 @@ class TestWhatIsPrinted:
         assert outcomes(home.ask("close")) == [(ago(1), "closed", 1)]
 
 
+COMPARED = {"compared_at", "drift", "source_gone"}
+"""What is known only once a server has compared, which it does in its own time."""
+
+
 def answered(home: Home) -> list[Any]:
     """What the book says, without what is never twice the same."""
     status = home.ask("status")
-    sources = [{name: told for name, told in source.items() if name != "compared_at"} for source in status["sources"]]
+    sources = [{name: told for name, told in source.items() if name not in COMPARED} for source in status["sources"]]
     return [home.ask("stats", "last7d", "--by", "model"), status["closings"], sources, home.ask("sources")]
 
 
