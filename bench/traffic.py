@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-FIRST_DAY = date(2026, 9, 1)
+FIRST_DAY = date(2026, 6, 1)
+"""Long ago: a day that is today would be read live by a server, and no longer answered from what was closed."""
+
 KEYS, TEAMS, MODELS, MODELS_PER_KEY, PROVIDERS = 100, 10, 40, 10, 5
 SLICES_PER_DAY = KEYS * MODELS_PER_KEY
 DAY_US = 86_400_000_000
