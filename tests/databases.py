@@ -28,6 +28,8 @@ Row = Sequence[Any]
 REQUIRED = "TALLYBOOK_REQUIRE_ENGINES"
 """Where this is set, an engine that is not there is a failure and no skip."""
 
+LONGEST_FOR_SOCKETS = 40
+
 _numbers = itertools.count()
 
 
@@ -63,6 +65,12 @@ def missing(engine: str, error: BaseException) -> NoReturn:
     if os.environ.get(REQUIRED):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def short_folder() -> str:
+    """Where temporary files may lie whose path a socket can have, which holds a hundred characters."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= LONGEST_FOR_SOCKETS else "/tmp"  # noqa: S108 - a folder of a name nobody knows is made in it
 
 
 def _marks(row: Row, mark: str) -> str:
@@ -122,8 +130,7 @@ def mariadb_server() -> Iterator[str]:
     install, server = (shutil.which(name) for name in ("mariadb-install-db", "mariadbd"))
     if not install or not server:
         raise FileNotFoundError("there is no mariadbd; on Debian: apt-get install mariadb-server")
-    # The path of a socket must be short.
-    with tempfile.TemporaryDirectory(prefix="tb") as folder:
+    with tempfile.TemporaryDirectory(prefix="tb", dir=short_folder()) as folder:
         data, socket = f"{folder}/data", f"{folder}/s"
         user = ["--user=root"] if os.geteuid() == 0 else []
         making = [install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", *user]
